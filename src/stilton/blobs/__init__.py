@@ -1,0 +1,1 @@
+"""Bytes of files, kept by their sha256."""

@@ -1,0 +1,125 @@
+"""One file on its way in: written, hashed and watched while it grows.
+
+The writer is one process (it holds the lock file); everybody else, in this
+process or another, reads what is there. A `Partial` whose writer died can be
+taken over: its lock is free and its bytes are dropped.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from stilton.blobs.local import LocalBlobs, full_or
+
+
+class Partial:
+    """The files of one download, by `key` (safe as a file name)."""
+
+    def __init__(self, blobs: LocalBlobs, key: str) -> None:
+        self._blobs = blobs
+        self.path = blobs.incoming / f"{key}.part"
+        self._head = blobs.incoming / f"{key}.head"
+        self._lock_path = blobs.incoming / f"{key}.lock"
+        self._lock: int | None = None
+        self._out: int | None = None
+        self._hashes: dict[str, Any] = {}
+        self.size = 0
+
+    def claim(self) -> bool:
+        """Become the writer; False when another process is."""
+        while True:
+            lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(lock)
+                return False
+            # The last writer may have removed the file between our open and our lock.
+            try:
+                ours = os.stat(self._lock_path).st_ino == os.fstat(lock).st_ino
+            except FileNotFoundError:
+                ours = False
+            if ours:
+                self._lock = lock
+                return True
+            os.close(lock)
+
+    def begin(self, algorithms: set[str], head: dict[str, Any]) -> None:
+        """Start with no bytes. `head`: what readers need to answer a client. Raises StorageFull."""
+        try:
+            self._out = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
+            self._hashes = {
+                name: hashlib.new(name, usedforsecurity=False)
+                for name in algorithms | {"sha256"}
+            }
+            self.size = 0
+            temporary = self._head.with_suffix(".tmp")
+            temporary.write_text(json.dumps(head))
+            temporary.replace(self._head)
+        except OSError as error:
+            raise full_or(error, self.path.name) from error
+
+    def head(self) -> dict[str, Any] | None:
+        """What the writer said in `begin`; None before that."""
+        try:
+            head: dict[str, Any] = json.loads(self._head.read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+        return head
+
+    def write(self, data: bytes) -> None:
+        """Append, so that readers can have it; hash it with `digest`. Raises StorageFull."""
+        assert self._out is not None
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[os.write(self._out, view) :]
+        except OSError as error:
+            raise full_or(error, self.path.name) from error
+        self.size += len(data)
+
+    def digest(self, data: bytes) -> None:
+        """Feed the hashes; each byte once, in order. Releases the GIL for large pieces."""
+        for running in self._hashes.values():
+            running.update(data)
+
+    def digests(self) -> dict[str, str]:
+        """Algorithm → hex digest of all that was fed."""
+        return {name: running.hexdigest() for name, running in self._hashes.items()}
+
+    def commit(self, digest: str) -> Path:
+        """Turn the whole file into the blob `digest` (sha256). Raises StorageFull."""
+        return self._blobs.adopt(self.path, digest)
+
+    def release(self) -> None:
+        """Stop being the writer; drop what was not committed. May be called twice."""
+        if self._out is not None:
+            os.close(self._out)
+            self._out = None
+        if self._lock is not None:
+            for path in (self.path, self._head, self._lock_path):
+                path.unlink(missing_ok=True)
+            os.close(self._lock)
+            self._lock = None
+
+
+class Reader:
+    """Reads a partial or finished file by position, also after it was renamed or removed."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_RDONLY)
+
+    def size(self) -> int:
+        """Bytes there are by now."""
+        return os.fstat(self._file).st_size
+
+    def read(self, at: int, count: int) -> bytes:
+        """Up to `count` bytes from `at`; fewer at the present end."""
+        return os.pread(self._file, count, at)
+
+    def close(self) -> None:
+        """Free the descriptor."""
+        os.close(self._file)

@@ -1,0 +1,1 @@
+"""The database: one room that knows SQL. One module per noun; `database` runs their functions."""

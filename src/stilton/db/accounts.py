@@ -1,0 +1,70 @@
+"""SQL for users and indexes."""
+
+import json
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy.dialects.sqlite import insert
+
+from stilton.db.database import Transaction
+from stilton.db.schema import indexes, users
+from stilton.domain import changes
+from stilton.domain.indexes import Index
+
+
+def user_keys(connection: Connection, user: str) -> dict[str, Any] | None:
+    """A user's keys without the password's hash; None when there is no such user."""
+    text = connection.scalar(select(users.c["keys"]).where(users.c.name == user))
+    return None if text is None else {"username": user, **json.loads(text)}
+
+
+def all_users(connection: Connection) -> list[dict[str, Any]]:
+    """Keys of every user, by name."""
+    rows = connection.execute(
+        select(users.c.name, users.c["keys"]).order_by(users.c.name)
+    )
+    return [{"username": name, **json.loads(keys)} for name, keys in rows]
+
+
+def add_user(tx: Transaction, user: str, pwhash: str, keys: dict[str, Any]) -> None:
+    """Create a user; replaces one of the same name."""
+    row = {"name": user, "pwhash": pwhash, "keys": json.dumps(keys)}
+    tx.sql.execute(
+        insert(users)
+        .values(row)
+        .on_conflict_do_update(index_elements=["name"], set_=row)
+    )
+    tx.note(changes.of_user(user))
+
+
+def password_hash(connection: Connection, user: str) -> str | None:
+    """The stored argon2 hash; None when there is no such user."""
+    return connection.scalar(select(users.c.pwhash).where(users.c.name == user))
+
+
+def index(connection: Connection, user: str, name: str) -> Index | None:
+    """One index; None when there is none."""
+    statement = select(indexes).where(indexes.c.user == user, indexes.c.name == name)
+    row = connection.execute(statement).mappings().first()
+    return None if row is None else _index(row)
+
+
+def all_indexes(connection: Connection) -> list[Index]:
+    """Every index, by user and name."""
+    statement = select(indexes).order_by(indexes.c.user, indexes.c.name)
+    return [_index(row) for row in connection.execute(statement).mappings()]
+
+
+def put_index(tx: Transaction, entry: Index) -> None:
+    """Create an index, or replace its configuration."""
+    row = {"user": entry.user, "name": entry.name, "keys": json.dumps(entry.keys)}
+    tx.sql.execute(
+        insert(indexes)
+        .values(row)
+        .on_conflict_do_update(index_elements=["user", "name"], set_=row)
+    )
+    tx.note(changes.of_index(entry.full_name))
+
+
+def _index(row: RowMapping) -> Index:
+    return Index(row["user"], row["name"], json.loads(row["keys"]))

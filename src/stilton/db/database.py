@@ -1,0 +1,189 @@
+"""Transactions: a synchronous function per unit of work, one thread hop each.
+
+    await db.read(mirrors.page, index, project)
+    await db.write(mirrors.keep_page, index, page)
+
+The function gets a connection and cannot await, so no transaction is ever open
+during network or disk streaming. Reads never write. Writers queue in one thread.
+SQLite in WAL mode; `PRAGMA data_version` tells when another process committed.
+"""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event, func, select
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.pool import QueuePool
+
+from stilton.db.schema import changes
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+READERS = 4
+BUSY_TIMEOUT_S = 30
+
+
+class Transaction:
+    """What a write function gets: the connection, and where to note what changed."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.sql = connection
+        self.changed: list[str] = []
+
+    def note(self, entity: str) -> None:
+        """Record that `entity` (see `domain.changes`) is another after this commit."""
+        self.changed.append(entity)
+
+
+class Database:
+    """One SQLite file, for one worker process."""
+
+    def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
+        self.path = path
+        self._now = now
+        self._engine = connect(path)
+        self._readers = ThreadPoolExecutor(READERS, "db-read")
+        self._writer = ThreadPoolExecutor(1, "db-write")
+        self._listeners: list[Callable[[list[str]], None]] = []
+        self._watch = sqlite3.connect(
+            path, check_same_thread=False, isolation_level=None
+        )
+        self._version = self._data_version()
+        self._serial = self._read_serial()
+
+    async def read(
+        self,
+        work: Callable[Concatenate[Connection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Run `work(connection, …)` in a snapshot."""
+
+        def run() -> T:
+            with self._engine.connect() as connection:
+                connection.exec_driver_sql("BEGIN")
+                return work(connection, *args, **kwargs)
+
+        return await asyncio.get_running_loop().run_in_executor(self._readers, run)
+
+    async def write(
+        self,
+        work: Callable[Concatenate[Transaction, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Run `work(transaction, …)` and commit; on any exception nothing of it happened."""
+
+        def run() -> T:
+            return write_now(self._engine, self._now, work, *args, **kwargs)
+
+        result = await asyncio.get_running_loop().run_in_executor(self._writer, run)
+        self.news()
+        return result
+
+    def on_commit(self, listener: Callable[[list[str]], None]) -> None:
+        """Call `listener(entities)` in the event loop after commits, of other processes too."""
+        self._listeners.append(listener)
+
+    @property
+    def serial(self) -> int:
+        """Number of the last commit that this process knows of."""
+        return self._serial
+
+    def news(self) -> int:
+        """Tell the listeners what was committed since last asked; returns the serial. Microseconds."""
+        version = self._data_version()
+        if version != self._version:
+            self._version = version
+            rows = self._watch.execute(
+                "SELECT entity, serial FROM changes WHERE serial > ? ORDER BY serial",
+                (self._serial,),
+            ).fetchall()
+            if rows:
+                self._serial = rows[-1][1]
+                entities = [row[0] for row in rows]
+                for listener in self._listeners:
+                    listener(entities)
+        return self._serial
+
+    def close(self) -> None:
+        """Finish what is queued and close."""
+        self._writer.shutdown()
+        self._readers.shutdown()
+        self._watch.close()
+        self._engine.dispose()
+
+    def _data_version(self) -> int:
+        version: int = self._watch.execute("PRAGMA data_version").fetchone()[0]
+        return version
+
+    def _read_serial(self) -> int:
+        serial: int = self._watch.execute(
+            "SELECT coalesce(max(serial), 0) FROM changes"
+        ).fetchone()[0]
+        return serial
+
+
+def connect(path: Path) -> Engine:
+    """An engine for the SQLite file at `path`, set up for several processes."""
+    engine = create_engine(
+        f"sqlite:///{path}", poolclass=QueuePool, pool_size=READERS + 1
+    )
+    event.listen(engine, "connect", _set_up)
+    return engine
+
+
+def write_now(
+    engine: Engine,
+    now: Callable[[], float],
+    work: Callable[Concatenate[Transaction, P], T],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> T:
+    """`Database.write` for commands, without an event loop."""
+    with engine.connect() as connection:
+        # The write lock is taken at once: no reader turns into a writer half way.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        transaction = Transaction(connection)
+        result = work(transaction, *args, **kwargs)
+        _log_changes(transaction, now())
+        connection.commit()
+    return result
+
+
+def _log_changes(transaction: Transaction, now: float) -> None:
+    if not transaction.changed:
+        return
+    serial = (
+        transaction.sql.scalar(select(func.coalesce(func.max(changes.c.serial), 0)))
+        or 0
+    )
+    for entity in dict.fromkeys(transaction.changed):
+        serial += 1
+        row = {"entity": entity, "serial": serial, "at": now}
+        transaction.sql.execute(
+            insert(changes)
+            .values(row)
+            .on_conflict_do_update(index_elements=["entity"], set_=row)
+        )
+
+
+def _set_up(connection: Any, _record: object) -> None:  # noqa: ANN401 - DBAPI connections have no common type
+    connection.isolation_level = None  # SQLAlchemy's BEGIN is ours to send
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode = WAL",
+        # WAL + NORMAL: a crash of the process loses nothing, one of the machine the last moments.
+        "synchronous = NORMAL",
+        f"busy_timeout = {BUSY_TIMEOUT_S * 1000}",
+        "foreign_keys = ON",
+        "cache_size = -8000",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

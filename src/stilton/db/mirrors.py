@@ -1,0 +1,210 @@
+"""SQL for mirrors: what upstream said, and what is held of its files.
+
+Documents are zstd-compressed MessagePack of `domain.files.Project`, behind one
+byte that names the format, so that a later program can read or refuse them.
+"""
+
+import sys
+
+import msgspec
+from sqlalchemy import Connection, RowMapping, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from stilton.db.database import Transaction
+from stilton.db.schema import held, mirrored, project_lists
+from stilton.domain import changes
+from stilton.domain.files import Project
+from stilton.domain.holdings import Held
+from stilton.domain.names import IndexName, ProjectName
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+_FORMAT = b"\x01"
+_LEVEL = 1
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Project)
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """A project page as upstream last confirmed it at `checked_at`."""
+
+    project: Project
+    etag: str | None
+    checked_at: float
+
+
+class HeldFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A kept file, and what is needed to decide whether and how to serve it."""
+
+    path: str
+    project: ProjectName
+    held: Held
+    last_modified: str | None = None
+    quarantined: bool = False
+
+
+class ProjectList(msgspec.Struct, frozen=True, kw_only=True):
+    """All names upstream, compressed."""
+
+    names: bytes
+    etag: str | None
+    serial: int | None
+    checked_at: float
+
+
+def page(
+    connection: Connection, mirror: IndexName, project: ProjectName
+) -> Page | None:
+    """What upstream last said of `project`; None when it was never asked, or had nothing."""
+    statement = select(
+        mirrored.c.document, mirrored.c.etag, mirrored.c.checked_at
+    ).where(mirrored.c.mirror == mirror, mirrored.c.project == project)
+    row = connection.execute(statement).first()
+    if row is None or row.document[:1] != _FORMAT:
+        return None
+    document = _decoder.decode(zstd.decompress(row.document[1:]))
+    return Page(project=document, etag=row.etag, checked_at=row.checked_at)
+
+
+def keep_page(tx: Transaction, mirror: IndexName, kept: Page) -> None:
+    """Replace what upstream said of a project."""
+    status = kept.project.status
+    row = {
+        "mirror": mirror,
+        "project": kept.project.name,
+        "document": _FORMAT + zstd.compress(_encoder.encode(kept.project), _LEVEL),
+        "etag": kept.etag,
+        "serial": kept.project.serial,
+        "status": status.status if status else None,
+        "checked_at": kept.checked_at,
+    }
+    tx.sql.execute(
+        insert(mirrored)
+        .values(row)
+        .on_conflict_do_update(index_elements=["mirror", "project"], set_=row)
+    )
+    tx.note(changes.of_project(mirror, kept.project.name))
+
+
+def confirm_page(
+    tx: Transaction, mirror: IndexName, project: ProjectName, checked_at: float
+) -> None:
+    """Upstream said "not modified": nothing changed but the time. Not in the log of changes."""
+    tx.sql.execute(
+        update(mirrored)
+        .where(mirrored.c.mirror == mirror, mirrored.c.project == project)
+        .values(checked_at=checked_at)
+    )
+
+
+def known_projects(connection: Connection, mirror: IndexName) -> list[ProjectName]:
+    """Names of all projects of which a page is kept, sorted."""
+    statement = (
+        select(mirrored.c.project)
+        .where(mirrored.c.mirror == mirror)
+        .order_by(mirrored.c.project)
+    )
+    return [ProjectName(name) for (name,) in connection.execute(statement)]
+
+
+def held_files(
+    connection: Connection, mirror: IndexName, project: ProjectName
+) -> dict[str, Held]:
+    """What is kept of a project's files, by path."""
+    statement = select(held).where(held.c.mirror == mirror, held.c.project == project)
+    return {row["path"]: _held(row) for row in connection.execute(statement).mappings()}
+
+
+def held_file(connection: Connection, mirror: IndexName, path: str) -> HeldFile | None:
+    """What is kept of the file at `path`."""
+    statement = (
+        select(held, mirrored.c.status)
+        .join(
+            mirrored,
+            (mirrored.c.mirror == held.c.mirror)
+            & (mirrored.c.project == held.c.project),
+            isouter=True,
+        )
+        .where(held.c.mirror == mirror, held.c.path == path)
+    )
+    row = connection.execute(statement).mappings().first()
+    if row is None:
+        return None
+    return HeldFile(
+        path=path,
+        project=ProjectName(row["project"]),
+        held=_held(row),
+        last_modified=row["last_modified"],
+        quarantined=row["status"] == "quarantined",
+    )
+
+
+def keep_file(
+    tx: Transaction, mirror: IndexName, entry: HeldFile, fetched_at: float
+) -> None:
+    """Note a file, its metadata, or both; what is not known of it now stays as it was."""
+    known = {
+        "digest": entry.held.digest,
+        "size": entry.held.size,
+        "metadata_digest": entry.held.metadata_digest,
+        "last_modified": entry.last_modified,
+    }
+    key = {"mirror": mirror, "path": entry.path}
+    row = {**key, **known, "project": entry.project, "fetched_at": fetched_at}
+    learnt = {name: value for name, value in known.items() if value is not None}
+    tx.sql.execute(
+        insert(held)
+        .values(row)
+        .on_conflict_do_update(
+            index_elements=list(key), set_={**learnt, "fetched_at": fetched_at}
+        )
+    )
+    tx.note(changes.of_project(mirror, entry.project))
+
+
+def forget_blob(tx: Transaction, mirror: IndexName, entry: HeldFile) -> None:
+    """The file's blob is not on the disk any more: it must be fetched again."""
+    tx.sql.execute(
+        update(held)
+        .where(held.c.mirror == mirror, held.c.path == entry.path)
+        .values(digest=None, size=None)
+    )
+    tx.note(changes.of_project(mirror, entry.project))
+
+
+def project_list(connection: Connection, mirror: IndexName) -> ProjectList | None:
+    """Names of all projects upstream, as of the last time they were asked for."""
+    row = (
+        connection.execute(
+            select(project_lists).where(project_lists.c.mirror == mirror)
+        )
+        .mappings()
+        .first()
+    )
+    if row is None:
+        return None
+    return ProjectList(
+        names=row["names"],
+        etag=row["etag"],
+        serial=row["serial"],
+        checked_at=row["checked_at"],
+    )
+
+
+def keep_project_list(tx: Transaction, mirror: IndexName, kept: ProjectList) -> None:
+    """Replace the list of names."""
+    row = {"mirror": mirror, **msgspec.structs.asdict(kept)}
+    tx.sql.execute(
+        insert(project_lists)
+        .values(row)
+        .on_conflict_do_update(index_elements=["mirror"], set_=row)
+    )
+
+
+def _held(row: RowMapping) -> Held:
+    return Held(
+        digest=row["digest"], size=row["size"], metadata_digest=row["metadata_digest"]
+    )

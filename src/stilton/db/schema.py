@@ -1,0 +1,93 @@
+"""Tables as of now. How older databases get here: `migrations/`.
+
+Times are seconds on the Unix clock; `serial` counts commits that changed something
+a reader can see. Mirrored pages are one document per project, not a row per file.
+"""
+
+from sqlalchemy import (
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("pwhash", String, nullable=False),
+    Column("keys", Text, nullable=False),  # JSON: created, modified, email, title …
+)
+
+indexes = Table(
+    "indexes",
+    metadata,
+    Column("user", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("keys", Text, nullable=False),  # JSON, spelled as in devpi's API
+)
+
+# What an upstream last said of a project.
+mirrored = Table(
+    "mirrored",
+    metadata,
+    Column("mirror", String, primary_key=True),
+    Column("project", String, primary_key=True),
+    Column("document", LargeBinary, nullable=False),  # `db.mirrors` knows the format
+    Column("etag", String),
+    Column("serial", Integer),  # upstream's
+    Column("status", String),  # PEP 792; NULL is active
+    Column("checked_at", Float, nullable=False),
+)
+
+# What of a mirrored file is kept here.
+held = Table(
+    "held",
+    metadata,
+    Column("mirror", String, primary_key=True),
+    Column(
+        "path", String, primary_key=True
+    ),  # below the index: +f/abc/0123456789def/NAME
+    Column("project", String, nullable=False),
+    Column("digest", String),  # sha256 of the blob; NULL: only the metadata is here
+    Column("size", Integer),  # bytes
+    Column("metadata_digest", String),  # "" when the file has none
+    Column("last_modified", String),  # HTTP date, upstream's
+    Column("fetched_at", Float, nullable=False),
+    Index("ix_held_project", "mirror", "project"),
+    Index("ix_held_digest", "digest"),
+)
+
+# Names of all projects upstream, for listings and search; never on an install's path.
+project_lists = Table(
+    "project_lists",
+    metadata,
+    Column("mirror", String, primary_key=True),
+    Column("names", LargeBinary, nullable=False),  # zstd, one name a line
+    Column("etag", String),
+    Column("serial", Integer),
+    Column("checked_at", Float, nullable=False),
+)
+
+# Which entity changed last when; one row an entity, so it does not grow for ever.
+changes = Table(
+    "changes",
+    metadata,
+    Column("entity", String, primary_key=True),
+    Column("serial", Integer, nullable=False, unique=True),
+    Column("at", Float, nullable=False),
+)

@@ -1,0 +1,1 @@
+"""Facts: values and decisions. No clock, no network, no database, no framework."""

@@ -1,0 +1,156 @@
+"""Everything that can go wrong, as one tree. Doors turn it into words (`web.errors`, `cli.main`).
+
+StiltonError
+├── NotFound
+│   ├── UserNotFound            no such user
+│   ├── IndexNotFound           no such index
+│   ├── ProjectNotFound         no such project on this index
+│   ├── VersionNotFound         no such version of the project
+│   └── FileNotFound            no such file on this index
+├── BadName                     a name that no project can have
+├── NotAcceptable               none of the media types asked for can be given
+├── Quarantined                 upstream forbids to offer this project's files
+├── NotHeld                     offline, and the thing asked for is not held here
+├── UpstreamTrouble
+│   ├── UpstreamUnavailable     no answer, a 5xx, or its circuit is open
+│   ├── UpstreamRefused         an answer that says no (401, 403, 404, 429 …)
+│   └── UpstreamWrong           an answer that must not be believed
+├── StorageFull                 the disk took no more bytes
+└── SetupError                  the server cannot start as told; the message says what to do
+"""
+
+
+class StiltonError(Exception):
+    """Root of the tree; `str()` of any of them is a sentence for people."""
+
+
+class NotFound(StiltonError):
+    """The thing asked for is not here."""
+
+
+class UserNotFound(NotFound):
+    """No user of that name."""
+
+    def __init__(self, user: str) -> None:
+        super().__init__(f"no user {user!r}")
+        self.user = user
+
+
+class IndexNotFound(NotFound):
+    """No index of that name."""
+
+    def __init__(self, index: str) -> None:
+        super().__init__(f"The stage {index} could not be found.")
+        self.index = index
+
+
+class ProjectNotFound(NotFound):
+    """Neither held here nor known upstream."""
+
+    def __init__(self, project: str, index: str) -> None:
+        super().__init__(f"The project {project} does not exist on {index}.")
+        self.project = project
+        self.index = index
+
+
+class VersionNotFound(NotFound):
+    """The project is known, this version of it is not."""
+
+    def __init__(self, project: str, version: str) -> None:
+        super().__init__(f"The version {version} of project {project} does not exist.")
+        self.project = project
+        self.version = version
+
+
+class FileNotFound(NotFound):
+    """No file at this path, as far as this index and its upstream know."""
+
+    def __init__(self, path: str, why: str = "no such file") -> None:
+        super().__init__(f"{why}: {path}")
+        self.path = path
+
+
+class BadName(StiltonError):
+    """Not a name that a project can have (PEP 508)."""
+
+    def __init__(self, name: str) -> None:
+        shown = name if len(name) <= 80 else name[:77] + "..."
+        super().__init__(
+            f"{shown!r} is not a project name: letters and digits, with . - _ between them"
+        )
+        self.name = name
+
+
+class NotAcceptable(StiltonError):
+    """RFC 9110 §15.5.7."""
+
+    def __init__(self, asked: str, offered: tuple[str, ...]) -> None:
+        super().__init__(
+            f"none of {asked[:200]!r} can be given; ask for one of {', '.join(offered)}"
+        )
+        self.asked = asked
+
+
+class Quarantined(StiltonError):
+    """PEP 792: a quarantined project's files must not be offered."""
+
+    def __init__(self, project: str) -> None:
+        super().__init__(
+            f"{project} is quarantined upstream, its files are not offered"
+        )
+        self.project = project
+
+
+class NotHeld(StiltonError):
+    """No network by choice (offline mode), and this was never fetched."""
+
+    def __init__(self, what: str, index: str) -> None:
+        super().__init__(
+            f"offline mode: {what} is not held on {index}; "
+            "start the server without --offline-mode once to fetch it"
+        )
+        self.what = what
+
+
+class UpstreamTrouble(StiltonError):
+    """An upstream index did not give what it should."""
+
+
+class UpstreamUnavailable(UpstreamTrouble):
+    """No usable answer; a later try may succeed.
+
+    `retry_after_s`: seconds after which asking again makes sense, when known.
+    """
+
+    def __init__(
+        self, upstream: str, why: str, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(f"upstream {upstream} is unavailable: {why}")
+        self.upstream = upstream
+        self.why = why
+        self.retry_after_s = retry_after_s
+
+
+class UpstreamRefused(UpstreamTrouble):
+    """Upstream answered, and the answer is a refusal. `status` is its HTTP status."""
+
+    def __init__(self, url: str, status: int) -> None:
+        super().__init__(f"error {status} getting {url}")
+        self.url = url
+        self.status = status
+
+
+class UpstreamWrong(UpstreamTrouble):
+    """Bytes or a page that contradict what upstream promised; nothing of it is kept."""
+
+
+class StorageFull(StiltonError):
+    """ENOSPC or EDQUOT while storing."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"no space left on the server's disk to store {what}")
+        self.what = what
+
+
+class SetupError(StiltonError):
+    """A wrong option, folder or file; raised before anything is served."""

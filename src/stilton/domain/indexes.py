@@ -1,0 +1,125 @@
+"""An index's configuration: its keys, defaults and validation (protocol reference 3.3)."""
+
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from stilton.domain.errors import SetupError
+from stilton.domain.names import IndexName
+
+DEFAULT_CACHE_EXPIRY_S = 1800
+_TRUE = frozenset({"y", "yes", "t", "true", "on", "1"})
+_FALSE = frozenset({"n", "no", "f", "false", "off", "0"})
+_USERINFO = re.compile(r"//[^/@]*@")
+
+
+class MirrorConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What a mirror index does, read from its configuration keys.
+
+    `cache_expiry_s`: seconds a page counts as fresh.
+    """
+
+    name: IndexName
+    url: str
+    cache_expiry_s: float = DEFAULT_CACHE_EXPIRY_S
+    no_project_list: bool = False
+    use_external_urls: bool = False
+    ignore_serial: bool = False
+
+    def page_url(self, project: str) -> str:
+        """Upstream's simple page of `project`, with credentials as configured."""
+        return f"{self.url.rstrip('/')}/{project}/"
+
+
+class Index(msgspec.Struct, frozen=True):
+    """An index as stored: `keys` is its configuration, spelled as in devpi's API."""
+
+    user: str
+    name: str
+    keys: dict[str, Any]
+
+    @property
+    def full_name(self) -> IndexName:
+        """`user/index`."""
+        return IndexName(f"{self.user}/{self.name}")
+
+    @property
+    def is_mirror(self) -> bool:
+        """Whether it caches another index."""
+        return self.keys.get("type") == "mirror"
+
+
+def default_mirror(simple_url: str, project_url: str) -> dict[str, Any]:
+    """Configuration of `root/pypi`, these keys and no others (reference 1.3)."""
+    return {
+        "type": "mirror",
+        "volatile": False,
+        "title": "PyPI",
+        "mirror_url": simple_url,
+        "mirror_web_url_fmt": project_url + "{name}/",
+    }
+
+
+def mirror_config(index: Index, *, cache_expiry_s: float) -> MirrorConfig:
+    """Read a mirror's keys. `cache_expiry_s`: the server's default. Raises SetupError."""
+    keys = index.keys
+    return MirrorConfig(
+        name=index.full_name,
+        url=mirror_url(keys.get("mirror_url", ""), index.full_name),
+        cache_expiry_s=_seconds(
+            keys.get("mirror_cache_expiry"), cache_expiry_s, index.full_name
+        ),
+        no_project_list=boolean(keys.get("mirror_no_project_list", False)),
+        use_external_urls=boolean(keys.get("mirror_use_external_urls", False)),
+        ignore_serial=boolean(keys.get("mirror_ignore_serial_header", False)),
+    )
+
+
+def mirror_url(value: object, index: str) -> str:
+    """Check a `mirror_url`. Raises SetupError that does not repeat credentials."""
+    text = str(value)
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SetupError(
+            f"mirror_url of {index} is {without_credentials(text)!r}: it must start with http:// or https://"
+        )
+    return text
+
+
+def boolean(value: object) -> bool:
+    """A JSON boolean or one of devpi's words for it. Raises SetupError."""
+    if isinstance(value, bool):
+        return value
+    text = str(value).strip().lower()
+    if text in _TRUE or text in _FALSE:
+        return text in _TRUE
+    raise SetupError(f"Unknown boolean value {value!r}: say yes or no.")
+
+
+def without_credentials(url: str) -> str:
+    """`url` fit to be shown: user and password are cut out."""
+    return _USERINFO.sub("//", url, count=1)
+
+
+def public_keys(index: Index) -> dict[str, Any]:
+    """Configuration as anybody may see it: credentials in `mirror_url` are not shown."""
+    keys = dict(index.keys)
+    if "mirror_url" in keys:
+        keys["mirror_url"] = without_credentials(str(keys["mirror_url"]))
+    return keys
+
+
+def _seconds(value: object, default: float, index: str) -> float:
+    if value is None:
+        return default
+    try:
+        seconds = float(str(value))
+    except ValueError:
+        seconds = -1.0
+    if seconds < 0:
+        raise SetupError(
+            f"mirror_cache_expiry of {index} is {value!r}: it takes seconds, 0 or more"
+        )
+    return seconds

@@ -1,0 +1,97 @@
+"""Names of projects, indexes and distribution files, and what a file name says.
+
+A `ProjectName` is always normalised (PEP 503 §Normalized Names); only
+`project_name` makes one from outside text.
+"""
+
+import re
+from typing import NewType
+
+from stilton.domain.errors import BadName
+
+ProjectName = NewType("ProjectName", str)
+IndexName = NewType("IndexName", str)
+"""`user/index`."""
+
+ARCHIVE_SUFFIXES = (
+    ".whl", ".tar.gz", ".zip", ".tar.bz2", ".tgz", ".tar.xz", ".tar.z", ".tar",
+    ".egg", ".exe", ".msi", ".rpm", ".deb", ".dmg", ".bz2",
+)  # fmt: skip
+MAX_NAME_CHARS = 200
+MAX_FILENAME_BYTES = 255
+
+_VALID = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?", re.IGNORECASE | re.ASCII)
+_RUN = re.compile(r"[-_.]+")
+# Control characters, separators of either kind and the ends of lines: never part of a file name.
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f/\\\u2028\u2029]")
+
+
+def project_name(raw: str) -> ProjectName:
+    """Normalise `raw`. Raises BadName when no project can be called that (PEP 508)."""
+    if len(raw) > MAX_NAME_CHARS or not _VALID.fullmatch(raw):
+        raise BadName(raw)
+    return ProjectName(_RUN.sub("-", raw).lower())
+
+
+def is_safe_filename(filename: str) -> bool:
+    """Whether `filename` may be offered: one path segment, printable, of a length disks take."""
+    return (
+        filename not in ("", ".", "..")
+        and len(filename.encode("utf-8", "surrogatepass")) <= MAX_FILENAME_BYTES
+        and not _UNSAFE.search(filename)
+        and filename.isprintable()
+    )
+
+
+def is_archive(filename: str) -> bool:
+    """Whether the name ends like something that installers install."""
+    return filename.lower().endswith(ARCHIVE_SUFFIXES)
+
+
+def is_wheel(filename: str) -> bool:
+    """Wheels (PEP 427) are told by their suffix."""
+    return filename.endswith(".whl")
+
+
+def stem(filename: str) -> str:
+    """`filename` without its archive suffix; unchanged when it has none."""
+    lower = filename.lower()
+    for suffix in ARCHIVE_SUFFIXES:
+        if lower.endswith(suffix):
+            return filename[: -len(suffix)]
+    return filename
+
+
+def projects_of(filename: str) -> list[ProjectName]:
+    """Which projects a file of this name can belong to, the likeliest first.
+
+    A wheel's is certain. `a-b-1.0.tar.gz` is of `a-b` by PEP 625, but old files
+    with dashes in their version may be of `a`.
+    """
+    base = stem(filename)
+    if is_wheel(filename):
+        starts = [base.split("-", 1)[0]]
+    else:
+        dashes = [at for at, char in enumerate(base) if char == "-"]
+        starts = [base[:at] for at in reversed(dashes)] or [base]
+    found: dict[ProjectName, None] = {}
+    for start in starts:
+        if len(start) <= MAX_NAME_CHARS and _VALID.fullmatch(start):
+            found[project_name(start)] = None
+    return list(found)
+
+
+def version_of(filename: str, project: ProjectName) -> str | None:
+    """The version in `filename`, as written there; None when the name does not fit `project`."""
+    base = stem(filename)
+    if is_wheel(filename):
+        parts = base.split("-")
+        return parts[1] if len(parts) >= 5 and _is(parts[0], project) else None
+    for at, char in enumerate(base):
+        if char == "-" and _is(base[:at], project):
+            return base[at + 1 :] or None
+    return None
+
+
+def _is(start: str, project: ProjectName) -> bool:
+    return _RUN.sub("-", start).lower() == project

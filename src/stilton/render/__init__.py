@@ -1,0 +1,1 @@
+"""Facts turned into bytes: simple pages and devpi's JSON. Pure, like `domain`."""

@@ -1,0 +1,1 @@
+"""Other servers: one index upstream, its pages and files."""

@@ -1,0 +1,107 @@
+"""The circuit breakers of one upstream: one per origin it serves from.
+
+PyPI's pages and files come from two hosts; one may fail while the other works.
+Holds the values that `domain.circuit` decides on, and sends the probes.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
+
+from stilton.domain import circuit
+from stilton.domain.circuit import Circuit
+from stilton.domain.errors import UpstreamTrouble, UpstreamUnavailable
+from stilton.domain.indexes import without_credentials
+
+log = logging.getLogger(__name__)
+
+MAX_ORIGINS = 64
+"""A hostile page may name many hosts; the oldest is forgotten."""
+
+
+class Breakers:
+    """`probe(url)` asks upstream for anything and raises UpstreamUnavailable when it does not answer."""
+
+    def __init__(
+        self, now: Callable[[], float], probe: Callable[[str], Awaitable[None]]
+    ) -> None:
+        self._now = now
+        self._probe = probe
+        self._circuits: dict[str, Circuit] = {}
+        self._probes: dict[str, asyncio.Task[None]] = {}
+        self._listeners: list[Callable[[], None]] = []
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call `listener()` whenever a circuit opens or closes."""
+        self._listeners.append(listener)
+
+    def of(self, url: str) -> Circuit:
+        """The circuit that requests to `url` go through."""
+        return self._circuits.get(_origin(url), circuit.CLOSED)
+
+    def check(self, url: str) -> None:
+        """Raises UpstreamUnavailable at once while the circuit of `url` is open."""
+        state = self.of(url)
+        if state.is_open:
+            wait_s = max(1.0, state.probe_at - self._now())
+            raise UpstreamUnavailable(_origin(url), state.why, retry_after_s=wait_s)
+
+    def failed(self, url: str, why: str) -> None:
+        """A request to `url` got no usable answer."""
+        self._set(url, circuit.failed(self.of(url), why, now=self._now()))
+
+    def succeeded(self, url: str) -> None:
+        """A request to `url` was answered."""
+        if _origin(url) in self._circuits:
+            self._set(url, circuit.CLOSED)
+
+    async def close(self) -> None:
+        """End the probes."""
+        for task in list(self._probes.values()):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    def _set(self, url: str, state: Circuit) -> None:
+        origin = _origin(url)
+        was_open = self.of(url).is_open
+        if state == circuit.CLOSED:
+            self._circuits.pop(origin, None)
+        else:
+            self._circuits[origin] = state
+            if len(self._circuits) > MAX_ORIGINS:
+                self._circuits.pop(next(iter(self._circuits)))
+        if state.is_open and origin not in self._probes:
+            self._probes[origin] = asyncio.ensure_future(self._probe_until_closed(url))
+        if state.is_open != was_open:
+            if state.is_open:
+                log.warning(
+                    "Upstream %s does not answer (%s): serving what is held here",
+                    origin,
+                    state.why,
+                )
+            else:
+                log.info("Upstream %s answers again", origin)
+            for listener in self._listeners:
+                listener()
+
+    async def _probe_until_closed(self, url: str) -> None:
+        origin = _origin(url)
+        try:
+            while (state := self.of(url)).is_open:
+                await asyncio.sleep(max(0.0, state.probe_at - self._now()))
+                try:
+                    await self._probe(url)
+                except UpstreamTrouble as trouble:
+                    self.failed(url, getattr(trouble, "why", str(trouble)))
+                else:
+                    self.succeeded(url)
+        finally:
+            self._probes.pop(origin, None)
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(without_credentials(url))
+    return f"{parts.scheme}://{parts.netloc}"

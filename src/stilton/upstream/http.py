@@ -1,0 +1,259 @@
+"""HTTP to one upstream: time-outs, redirects, proxies, certificates, credentials.
+
+Rules: credentials go to the origin they were given for and nowhere else; a page
+or redirect cannot send us to an address closer than the mirror itself
+(`domain.reach`), also not by DNS; nothing in an error or log carries a secret.
+"""
+
+import contextlib
+import ipaddress
+import os
+import socket
+import ssl
+import sys
+import urllib.request
+from collections.abc import AsyncIterator, Mapping
+from typing import Protocol
+from urllib.parse import unquote, urljoin, urlsplit
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from stilton import __version__
+from stilton.domain.errors import UpstreamUnavailable, UpstreamWrong
+from stilton.domain.indexes import without_credentials
+from stilton.domain.reach import Zone, may_follow, zone
+
+MAX_REDIRECTS = 5
+MAX_CONNECTIONS = 64
+READ_SIZE_BYTES = 1 << 18
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+USER_AGENT = f"stilton/{__version__} (py{sys.version_info[0]}.{sys.version_info[1]}; {sys.platform})"
+
+
+class Client(Protocol):
+    """Gets things from one upstream. Two of them: over the network, and `Offline`."""
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        read_timeout_s: float,
+    ) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """Send, follow redirects, give the answer of any status with its body unread.
+
+        Raises UpstreamUnavailable when there is none, UpstreamWrong when following
+        it would break a rule above. `read_timeout_s`: between two pieces of it.
+        """
+
+    async def close(self) -> None:
+        """Drop all connections."""
+
+
+class Offline:
+    """The client of offline mode: refuses everything at once."""
+
+    def __init__(self, upstream: str) -> None:
+        self._upstream = upstream
+
+    @contextlib.asynccontextmanager
+    async def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        read_timeout_s: float,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Refuse."""
+        del method, url, headers, read_timeout_s
+        raise UpstreamUnavailable(self._upstream, "offline mode")
+        yield
+
+    async def close(self) -> None:
+        """Nothing to do."""
+
+
+class Network:
+    """The client over the network."""
+
+    def __init__(self, mirror_url: str, *, connect_timeout_s: float) -> None:
+        parts = urlsplit(mirror_url)
+        self._shown = without_credentials(mirror_url)
+        self._origin = (parts.scheme, parts.hostname, parts.port)
+        self._host = parts.hostname or ""
+        self._credentials = (
+            aiohttp.encode_basic_auth(
+                unquote(parts.username), unquote(parts.password or "")
+            )
+            if parts.username
+            else None
+        )
+        self._connect_timeout_s = connect_timeout_s
+        self._session: aiohttp.ClientSession | None = None
+        self._guard = GuardedResolver(self._host)
+
+    @contextlib.asynccontextmanager
+    async def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        read_timeout_s: float,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """See `Client.request`."""
+        timeout = aiohttp.ClientTimeout(
+            total=None, connect=self._connect_timeout_s, sock_read=read_timeout_s
+        )
+        try:
+            for _ in range(MAX_REDIRECTS + 1):
+                await self._guard.check_literal(urlsplit(url).hostname or "")
+                response = await self._open().request(
+                    method, _without(url), headers=self._headers(url, headers), timeout=timeout,
+                    allow_redirects=False,
+                )  # fmt: skip
+                if (
+                    response.status not in _REDIRECTS
+                    or "Location" not in response.headers
+                ):
+                    break
+                response.close()
+                url = _next(str(response.url), response.headers["Location"])
+            else:
+                raise UpstreamWrong(
+                    f"{self._shown} redirects more than {MAX_REDIRECTS} times"
+                )
+            async with response:
+                yield response
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            why = without_credentials(str(error)) or type(error).__name__
+            raise UpstreamUnavailable(self._shown, why) from error
+
+    async def close(self) -> None:
+        """See `Client.close`."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(
+                limit=MAX_CONNECTIONS,
+                resolver=self._guard,
+                ssl=_certificates(),
+                ttl_dns_cache=60,
+            )
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                trust_env=True,
+                auto_decompress=True,
+                headers={"User-Agent": USER_AGENT},
+                cookie_jar=aiohttp.DummyCookieJar(),
+                read_bufsize=READ_SIZE_BYTES,
+                max_field_size=64 << 10,
+            )
+        return self._session
+
+    def _headers(self, url: str, headers: Mapping[str, str]) -> dict[str, str]:
+        parts = urlsplit(url)
+        if (
+            self._credentials
+            and (parts.scheme, parts.hostname, parts.port) == self._origin
+        ):
+            return {**headers, "Authorization": self._credentials}
+        return dict(headers)
+
+
+class GuardedResolver(AbstractResolver):
+    """DNS that gives only addresses the mirror may send us to."""
+
+    def __init__(self, mirror_host: str) -> None:
+        self._mirror_host = mirror_host
+        self._mirror_zone: Zone | None = None
+        self._inner: aiohttp.ThreadedResolver | None = None
+        # With a proxy it is the proxy's name that is looked up here.
+        proxies = {
+            urlsplit(proxy).hostname for proxy in urllib.request.getproxies().values()
+        }
+        self._always = {mirror_host, *proxies}
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Addresses of `host`. Raises OSError when none may be used."""
+        found = await self._look_up(host, port, family)
+        if host in self._always:
+            return found
+        limit = await self._limit()
+        allowed = [entry for entry in found if may_follow(zone(entry["host"]), limit)]
+        if not allowed:
+            raise OSError(
+                f"{host} has an address that pages of {self._mirror_host} must not lead to"
+            )
+        return allowed
+
+    async def check_literal(self, host: str) -> None:
+        """Addresses written as such never reach `resolve`. Raises UpstreamWrong."""
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            return
+        if host not in self._always and not may_follow(zone(host), await self._limit()):
+            raise UpstreamWrong(
+                f"pages of {self._mirror_host} must not lead to the address {host}"
+            )
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+    async def _limit(self) -> Zone:
+        if self._mirror_zone is None:
+            try:
+                addresses = [
+                    entry["host"] for entry in await self._look_up(self._mirror_host)
+                ]
+                zones = [zone(address) for address in addresses]
+            except (OSError, ValueError):
+                return Zone.GLOBAL  # behind a proxy; be strict
+            self._mirror_zone = min(max(zones, default=Zone.GLOBAL), Zone.LOOPBACK)
+        return self._mirror_zone
+
+    async def _look_up(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        if self._inner is None:
+            self._inner = aiohttp.ThreadedResolver()
+        return await self._inner.resolve(host, port, family)
+
+
+def _certificates() -> ssl.SSLContext:
+    """Trusted authorities: the system's, and those of the variables that other tools read."""
+    context = ssl.create_default_context()
+    for variable in _CA_VARIABLES:
+        path = os.environ.get(variable)
+        if path and os.path.isfile(path):  # noqa: PTH113 - a plain question
+            context.load_verify_locations(cafile=path)
+    return context
+
+
+def _next(url: str, location: str) -> str:
+    target = urljoin(url, location)
+    before, after = urlsplit(url), urlsplit(target)
+    if after.scheme not in ("http", "https") or (before.scheme, after.scheme) == (
+        "https",
+        "http",
+    ):
+        raise UpstreamWrong(
+            f"{without_credentials(url)} redirects to a URL that is not followed"
+        )
+    return target
+
+
+def _without(url: str) -> str:
+    """`url` without credentials: they travel in a header of our own making."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
