@@ -13,6 +13,7 @@ StiltonError
 ├── NotHeld                     offline, and the thing asked for is not held here
 ├── UpstreamTrouble
 │   ├── UpstreamUnavailable     no answer, a 5xx, or its circuit is open
+│   │   └── OfflineMode         no network, by the operator's choice
 │   ├── UpstreamRefused         an answer that says no (401, 403, 404, 429 …)
 │   └── UpstreamWrong           an answer that must not be believed
 ├── StorageFull                 the disk took no more bytes
@@ -129,6 +130,10 @@ class UpstreamUnavailable(UpstreamTrouble):
         self.upstream = upstream
         self.why = why
         self.retry_after_s = retry_after_s
+
+
+class OfflineMode(UpstreamUnavailable):
+    """The server was told not to ask anybody."""
 
 
 class UpstreamRefused(UpstreamTrouble):

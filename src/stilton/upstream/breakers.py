@@ -7,18 +7,47 @@ Holds the values that `domain.circuit` decides on, and sends the probes.
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from stilton.domain import circuit
 from stilton.domain.circuit import Circuit
-from stilton.domain.errors import UpstreamTrouble, UpstreamUnavailable
+from stilton.domain.errors import OfflineMode, UpstreamTrouble, UpstreamUnavailable
 from stilton.domain.indexes import without_credentials
 
 log = logging.getLogger(__name__)
 
 MAX_ORIGINS = 64
 """A hostile page may name many hosts; the oldest is forgotten."""
+
+
+class AlwaysOpen:
+    """The breakers of offline mode: every request is refused, nothing is probed."""
+
+    def __init__(self) -> None:
+        self._circuit = Circuit(opened_at=time.time(), why="offline mode")
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """It never changes."""
+
+    def of(self, url: str) -> Circuit:
+        """Open."""
+        del url
+        return self._circuit
+
+    def check(self, url: str) -> None:
+        """Raises OfflineMode."""
+        raise OfflineMode(_origin(url), "offline mode")
+
+    def failed(self, url: str, why: str) -> None:
+        """Nothing is ever sent."""
+
+    def succeeded(self, url: str) -> None:
+        """Nothing is ever sent."""
+
+    async def close(self) -> None:
+        """Nothing to end."""
 
 
 class Breakers:
@@ -91,7 +120,10 @@ class Breakers:
         origin = _origin(url)
         try:
             while (state := self.of(url)).is_open:
-                await asyncio.sleep(max(0.0, state.probe_at - self._now()))
+                # Never longer than the longest wait: the clock may be set back meanwhile.
+                await asyncio.sleep(
+                    min(max(0.0, state.probe_at - self._now()), circuit.LONGEST_WAIT_S)
+                )
                 try:
                     await self._probe(url)
                 except UpstreamTrouble as trouble:

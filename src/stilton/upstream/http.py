@@ -13,7 +13,6 @@ import ssl
 import sys
 import urllib.request
 from collections.abc import AsyncIterator, Mapping
-from typing import Protocol
 from urllib.parse import unquote, urljoin, urlsplit
 
 import aiohttp
@@ -30,51 +29,6 @@ READ_SIZE_BYTES = 1 << 18
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 USER_AGENT = f"stilton/{__version__} (py{sys.version_info[0]}.{sys.version_info[1]}; {sys.platform})"
-
-
-class Client(Protocol):
-    """Gets things from one upstream. Two of them: over the network, and `Offline`."""
-
-    def request(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        *,
-        read_timeout_s: float,
-    ) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        """Send, follow redirects, give the answer of any status with its body unread.
-
-        Raises UpstreamUnavailable when there is none, UpstreamWrong when following
-        it would break a rule above. `read_timeout_s`: between two pieces of it.
-        """
-
-    async def close(self) -> None:
-        """Drop all connections."""
-
-
-class Offline:
-    """The client of offline mode: refuses everything at once."""
-
-    def __init__(self, upstream: str) -> None:
-        self._upstream = upstream
-
-    @contextlib.asynccontextmanager
-    async def request(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        *,
-        read_timeout_s: float,
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Refuse."""
-        del method, url, headers, read_timeout_s
-        raise UpstreamUnavailable(self._upstream, "offline mode")
-        yield
-
-    async def close(self) -> None:
-        """Nothing to do."""
 
 
 class Network:
@@ -105,39 +59,53 @@ class Network:
         *,
         read_timeout_s: float,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """See `Client.request`."""
+        """Send, follow redirects, give the answer of any status with its body unread.
+
+        Raises UpstreamUnavailable when there is none, UpstreamWrong when following
+        it would break a rule above. `read_timeout_s`: between two pieces of it.
+        """
         timeout = aiohttp.ClientTimeout(
-            total=None, connect=self._connect_timeout_s, sock_read=read_timeout_s
+            total=None, sock_connect=self._connect_timeout_s, sock_read=read_timeout_s
         )
+        response = await self._follow(method, url, headers, timeout)
         try:
-            for _ in range(MAX_REDIRECTS + 1):
+            async with response:
+                yield response
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise self._unavailable(error) from error
+
+    async def close(self) -> None:
+        """Drop all connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _follow(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        timeout: aiohttp.ClientTimeout,
+    ) -> aiohttp.ClientResponse:
+        for _ in range(MAX_REDIRECTS + 1):
+            try:
                 await self._guard.check_literal(urlsplit(url).hostname or "")
                 response = await self._open().request(
                     method, _without(url), headers=self._headers(url, headers), timeout=timeout,
                     allow_redirects=False,
                 )  # fmt: skip
-                if (
-                    response.status not in _REDIRECTS
-                    or "Location" not in response.headers
-                ):
-                    break
-                response.close()
-                url = _next(str(response.url), response.headers["Location"])
-            else:
-                raise UpstreamWrong(
-                    f"{self._shown} redirects more than {MAX_REDIRECTS} times"
-                )
-            async with response:
-                yield response
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            why = without_credentials(str(error)) or type(error).__name__
-            raise UpstreamUnavailable(self._shown, why) from error
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                raise self._unavailable(error) from error
+            if response.status not in _REDIRECTS or "Location" not in response.headers:
+                return response
+            response.close()
+            url = _next(str(response.url), response.headers["Location"])
+        raise UpstreamWrong(f"{self._shown} redirects more than {MAX_REDIRECTS} times")
 
-    async def close(self) -> None:
-        """See `Client.close`."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+    def _unavailable(self, error: Exception) -> UpstreamUnavailable:
+        return UpstreamUnavailable(
+            self._shown, without_credentials(str(error)) or type(error).__name__
+        )
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:

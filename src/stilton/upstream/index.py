@@ -6,7 +6,6 @@ breaker); what to do with the answers is `mirror`'s business.
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -20,8 +19,8 @@ from stilton.domain.indexes import MirrorConfig, without_credentials
 from stilton.domain.names import ProjectName
 from stilton.metrics import Metrics
 from stilton.upstream import pages
-from stilton.upstream.breakers import Breakers
-from stilton.upstream.http import Client
+from stilton.upstream.breakers import AlwaysOpen, Breakers
+from stilton.upstream.http import Network
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -72,22 +71,24 @@ class Stream:
 
 
 class Upstream:
-    """One index. `request_timeout_s`: how long to wait for an answer to begin, or to go on."""
+    """One index. `request_timeout_s`: how long to wait for an answer to begin, or to go on.
+
+    `offline`: refuse everything at once, in place of asking.
+    """
 
     def __init__(
         self,
         config: MirrorConfig,
-        client: Client,
         metrics: Metrics,
         *,
         request_timeout_s: float,
-        now: Callable[[], float] = time.monotonic,
+        offline: bool = False,
     ) -> None:
         self.config = config
-        self._client = client
+        self._client = Network(config.url, connect_timeout_s=request_timeout_s)
         self._metrics = metrics
         self._timeout_s = request_timeout_s
-        self._breakers = Breakers(now, self._probe)
+        self._breakers = AlwaysOpen() if offline else Breakers(self._probe)
         self.on_change = self._breakers.on_change
 
     @property

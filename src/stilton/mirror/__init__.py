@@ -1,0 +1,1 @@
+"""Mirrors: another index's pages and files, kept here."""

@@ -1,0 +1,100 @@
+"""One mirror index, put together."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+import msgspec
+
+from stilton.blobs.local import LocalBlobs
+from stilton.db.database import Database
+from stilton.domain.indexes import MirrorConfig
+from stilton.metrics import Metrics
+from stilton.mirror.files import Files
+from stilton.mirror.metadata import Metadata
+from stilton.mirror.names import Names
+from stilton.mirror.projects import Projects
+from stilton.mirror.refresh import ReadAhead, Refresh
+from stilton.upstream.index import Upstream
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What the operator chose for all mirrors. Times in seconds."""
+
+    request_timeout_s: float = 5.0
+    offline: bool = False
+    held_only_when_down: bool = True
+    read_ahead: bool = True
+
+
+class Mirror:
+    """Pages, files, metadata and names of one upstream index."""
+
+    def __init__(
+        self,
+        config: MirrorConfig,
+        options: Options,
+        db: Database,
+        blobs: LocalBlobs,
+        metrics: Metrics,
+        now: Callable[[], float],
+    ) -> None:
+        self.config = config
+        self._options = options
+        upstream = Upstream(
+            config,
+            metrics,
+            request_timeout_s=options.request_timeout_s,
+            offline=options.offline,
+        )
+        self.upstream = upstream
+        self.projects = Projects(
+            upstream, db, metrics, now, wait_s=options.request_timeout_s
+        )
+        self.files = Files(upstream, self.projects, db, blobs, metrics, now)
+        self.metadata = Metadata(upstream, self.files, db, blobs, now)
+        self.names = Names(upstream, db, now, held_only=lambda: self.is_down)
+        self.refresh = Refresh(
+            self.projects,
+            metrics,
+            now,
+            max_age_s=config.cache_expiry_s,
+            is_down=lambda: self.is_down,
+        )
+        self.read_ahead = ReadAhead(self.projects, self.metadata, metrics)
+        self._background: list[asyncio.Task[None]] = []
+
+    @property
+    def is_down(self) -> bool:
+        """Whether upstream is known not to answer, or is not to be asked."""
+        return self.upstream.circuit.is_open
+
+    @property
+    def held_only(self) -> bool:
+        """Whether pages list only files that are held here."""
+        return self.is_down and (
+            self._options.held_only_when_down or self._options.offline
+        )
+
+    def start(self) -> None:
+        """Begin the background work."""
+        if self._options.offline:
+            return
+        self._background.append(asyncio.ensure_future(self.refresh.run()))
+        if self._options.read_ahead:
+            self._background.append(asyncio.ensure_future(self.read_ahead.run()))
+
+    async def close(self) -> None:
+        """End everything; downloads in progress are not kept."""
+        for task in self._background:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        for part in (
+            self.metadata,
+            self.files,
+            self.projects,
+            self.names,
+            self.upstream,
+        ):
+            await part.close()
