@@ -103,14 +103,18 @@ class Quarantined(StiltonError):
 
 
 class NotHeld(StiltonError):
-    """No network by choice (offline mode), and this was never fetched."""
+    """No network by choice (offline mode), and this was never fetched.
 
-    def __init__(self, what: str, index: str) -> None:
+    `is_page`: no file of the project can be had, so it does not exist for an installer.
+    """
+
+    def __init__(self, what: str, index: str, *, is_page: bool = False) -> None:
         super().__init__(
             f"offline mode: {what} is not held on {index}; "
             "start the server without --offline-mode once to fetch it"
         )
         self.what = what
+        self.is_page = is_page
 
 
 class UpstreamTrouble(StiltonError):

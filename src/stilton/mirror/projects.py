@@ -24,10 +24,12 @@ MAX_FILES_IN_MEMORY = 60_000
 """Documents in memory, counted in files: about 0.5 kB each."""
 MAX_NEGATIVE = 10_000
 NEGATIVE_MAX_AGE_S = 60.0
+STALE_HOLD_S = 2.0
+"""A stale page is shown for so long before upstream is tried again."""
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """A page to be shown. `fresh_until`: Unix seconds; a stale page has no time left."""
+    """A page to be shown. `fresh_until`: Unix seconds; a stale page has moments left."""
 
     project: Project
     fresh_until: float
@@ -119,7 +121,7 @@ class Projects:
             self._metrics.count("pages", "revalidated")
             return self._seen(page)
         self._metrics.count("pages", "stale")
-        return Seen(kept.project, fresh_until=0.0, stale=True)
+        return Seen(kept.project, fresh_until=self._now() + STALE_HOLD_S, stale=True)
 
     async def _fetched(self, project: ProjectName) -> Seen:
         absent_since = self._absent.get(project)
@@ -135,7 +137,9 @@ class Projects:
                 await self._flights.join(project, lambda: self._ask(project))
             )
         except OfflineMode as offline:
-            raise NotHeld(f"a page of {project}", self._mirror) from offline
+            raise NotHeld(
+                f"a page of {project}", self._mirror, is_page=True
+            ) from offline
 
     async def _ask(self, project: ProjectName) -> mirrors.Page:
         # From the database: another worker may have been faster.

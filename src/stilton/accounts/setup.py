@@ -1,0 +1,46 @@
+"""The first user and the first index, made by `devpi-init`."""
+
+import time
+from typing import Any
+from urllib.parse import urljoin
+
+from argon2 import PasswordHasher
+
+from stilton.db import accounts
+from stilton.db.database import Transaction
+from stilton.domain.indexes import Index, default_mirror
+
+ROOT = "root"
+
+
+def hash_password(password: str) -> str:
+    """argon2id, with the library's present parameters."""
+    return PasswordHasher().hash(password)
+
+
+def first_user(tx: Transaction, pwhash: str, *, now: float) -> None:
+    """Create `root`."""
+    created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
+    accounts.add_user(tx, ROOT, pwhash, {"created": created})
+
+
+def first_index(tx: Transaction, keys: dict[str, Any]) -> None:
+    """Create `root/pypi`."""
+    accounts.put_index(tx, Index(ROOT, "pypi", keys))
+
+
+def pypi_keys(mirror_url: str | None) -> dict[str, Any]:
+    """Configuration of `root/pypi`; PyPI itself unless `mirror_url` says another index.
+
+    PyPI's address is a library's public constant, read once and kept in the database.
+    """
+    from distlib.index import DEFAULT_INDEX  # noqa: PLC0415 - 0.2 s, needed once in a lifetime
+
+    keys = default_mirror(
+        urljoin(DEFAULT_INDEX, "/simple/"), urljoin(DEFAULT_INDEX, "/project/")
+    )
+    if mirror_url is not None:
+        keys["mirror_url"] = mirror_url
+        keys.pop("mirror_web_url_fmt")
+        keys["title"] = "Mirror"
+    return keys

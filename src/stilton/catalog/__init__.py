@@ -1,0 +1,1 @@
+"""Projects and files as seen through an index: what a door may ask for."""

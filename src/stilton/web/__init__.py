@@ -1,0 +1,1 @@
+"""HTTP in, HTTP out. Doors ask workers; they never open a toolbox."""

@@ -1,0 +1,180 @@
+"""The front door: recognises pages and files before any routing, hands the rest to Starlette.
+
+/{user}/{index}/+f/…, +e/…                       files            web.files
+/{user}/{index}/+simple[/[{project}[/]]]         simple pages     web.simple
+/{user}/{index}[/[{project}[/]]]                 the same, when an installer asks
+everything else                                  web.routes
+"""
+
+import re
+import time
+from collections.abc import Awaitable, Callable
+
+from stilton.domain.errors import BadName
+from stilton.domain.names import project_name
+from stilton.web.files import Broken, FileAnswers
+from stilton.web.http import Answers, Receive, Scope, Send
+from stilton.web.simple import VARY, SimplePages, is_installer
+from stilton.web.urls import mount, path_to
+
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+# What no path of ours ever contains, encoded or not.
+_FORBIDDEN = re.compile(rb"%2f|%5c|%00|\\", re.IGNORECASE)
+MAX_PATH_CHARS = 4096
+
+
+class Front:
+    """`routes`: the app for everything else. `trusts(scope)`: whether the peer may name our outside URL."""
+
+    def __init__(
+        self,
+        pages: SimplePages,
+        files: FileAnswers,
+        answers: Answers,
+        routes: App,
+        *,
+        outside_url: str | None,
+        trusts: Callable[[Scope], bool],
+        timed: Callable[[str, float], None],
+    ) -> None:
+        self._pages = pages
+        self._files = files
+        self._answers = answers
+        self._routes = routes
+        self._outside_url = outside_url
+        self._trusts = trusts
+        self._timed = timed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI's entry."""
+        if scope["type"] != "http":
+            await self._routes(scope, receive, send)
+            return
+        if scope["method"] in ("GET", "HEAD"):
+            ready = self._pages.ready(scope)
+            if ready is not None:
+                await self._pages.send_ready(scope, send, *ready)
+                return
+        began = _Began(send)
+        started = time.perf_counter()
+        try:
+            await self._dispatch(scope, receive, began)
+        except Broken:
+            raise
+        except Exception as error:  # noqa: BLE001 - the request boundary: everything becomes an answer
+            if began.yes:
+                raise
+            await self._answers.error(scope, send, error)
+        finally:
+            self._timed("request", time.perf_counter() - started)
+
+    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        if len(path) > MAX_PATH_CHARS or _FORBIDDEN.search(
+            scope.get("raw_path") or b""
+        ):
+            await self._bad_path(scope, send)
+            return
+        segments = path.split("/")[1:]
+        if (
+            scope["method"] in ("GET", "HEAD")
+            and len(segments) >= 2
+            and "+" not in segments[0] + segments[1]
+        ):  # noqa: PLR2004
+            user, index, *rest = segments
+            kind = rest[0] if rest else ""
+            if kind in ("+f", "+e"):
+                await self._files.get(scope, send, user, index, "/".join(rest))
+                return
+            if kind == "+simple":
+                await self._simple(scope, send, user, index, rest[1:])
+                return
+            if len(rest) <= 2 and not kind.startswith("+") and is_installer(scope):  # noqa: PLR2004
+                if len(rest) < 2 or not rest[1]:  # noqa: PLR2004
+                    await self._short(scope, send, user, index, rest)
+                    return
+        await self._routes(scope, receive, send)
+
+    async def _simple(
+        self, scope: Scope, send: Send, user: str, index: str, rest: list[str]
+    ) -> None:
+        """`+simple` with what follows it; people are sent to the URL with a slash."""
+        name = rest[0] if rest else ""
+        slash = len(rest) == (2 if name else 1)
+        if len(rest) > 2 or (len(rest) == 2 and (rest[1] or not name)):  # noqa: PLR2004
+            await self._bad_path(scope, send, status=404)
+            return
+        if not name:
+            if slash or is_installer(scope):
+                await self._pages.names(scope, send, user, index)
+            else:
+                await self._redirect(scope, send, user, index, "+simple", "")
+            return
+        normal = _normal(name)
+        if normal != name or not (slash or is_installer(scope)):
+            await self._redirect(scope, send, user, index, "+simple", normal, "")
+            return
+        await self._pages.project(
+            scope, send, user, index, name, "../../" if slash else "../"
+        )
+
+    async def _short(
+        self, scope: Scope, send: Send, user: str, index: str, rest: list[str]
+    ) -> None:
+        """Installers' pages without `+simple`."""
+        name = rest[0] if rest else ""
+        if not name:
+            await self._pages.names(scope, send, user, index)
+            return
+        normal = _normal(name)
+        if normal != name:
+            await self._redirect(scope, send, user, index, normal, "")
+            return
+        await self._pages.project(
+            scope, send, user, index, name, "../" if len(rest) > 1 else ""
+        )
+
+    async def _redirect(self, scope: Scope, send: Send, *segments: str) -> None:
+        base = mount(scope, self._outside_url, trusted=self._trusts(scope))
+        query = scope["query_string"].decode("latin-1")
+        location = (
+            base
+            + path_to(*segments)
+            + (f"?{query}" if query.isprintable() and query else "")
+        )
+        await self._answers.redirect(
+            scope, send, location, vary=VARY[1] + b", User-Agent"
+        )
+
+    async def _bad_path(self, scope: Scope, send: Send, status: int = 400) -> None:
+        text = (
+            b"This path is not one of an index: see / for the indexes that are here.\n"
+        )
+        headers = [
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"x-content-type-options", b"nosniff"),
+        ]
+        await self._answers.send(scope, send, status, headers, text)
+
+
+class _Began:
+    """Passes messages on and remembers whether an answer began: then no other can be given."""
+
+    __slots__ = ("_send", "yes")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.yes = False
+
+    def __call__(self, message: dict[str, object]) -> Awaitable[None]:
+        self.yes = True
+        return self._send(message)
+
+
+def _normal(name: str) -> str:
+    """The normalised name; one that no project can have stays, and is not found."""
+    try:
+        return project_name(name)
+    except BadName:
+        return name

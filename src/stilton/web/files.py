@@ -1,0 +1,244 @@
+"""Files and metadata files: whole, by range, while they arrive. Plain ASGI, before any routing."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+
+from stilton.catalog import files as catalog
+from stilton.catalog.files import Arriving, Elsewhere, Files, OnDisk
+from stilton.domain import ranges
+from stilton.domain.files import quoted
+from stilton.domain.errors import StiltonError
+from stilton.domain.ranges import Part, Unsatisfiable, Whole
+from stilton.metrics import Metrics
+from stilton.web.http import Answers, Header, Scope, Send, header, matches
+
+READ_BYTES = 1 << 20
+SMALL_BYTES = 64 << 10
+"""Files up to this size are sent as bytes: cheaper than handing a path to the server."""
+IMMUTABLE = b"max-age=365000000, immutable, public"
+_TYPES = {
+    ".metadata": b"text/plain; charset=utf-8",
+    ".json": b"application/json",
+    ".tar.gz": b"application/gzip",
+    ".tgz": b"application/gzip",
+    ".tar.bz2": b"application/x-bzip2",
+    ".tar.xz": b"application/x-xz",
+    ".tar": b"application/x-tar",
+    ".zip": b"application/zip",
+    ".egg": b"application/zip",
+}
+
+
+class FileAnswers:
+    """Answers for `/{user}/{index}/+f/…` and `+e/…`."""
+
+    def __init__(self, files: Files, answers: Answers, metrics: Metrics) -> None:
+        self._files = files
+        self._answers = answers
+        self._metrics = metrics
+
+    async def get(
+        self, scope: Scope, send: Send, user: str, index: str, path: str
+    ) -> None:
+        """The file at `path` (below the index, decoded)."""
+        on_disk = self._files.ready(f"{user}/{index}", path)
+        if on_disk is not None and _is_there(on_disk):
+            await self._on_disk(scope, send, path, on_disk)
+            return
+        found = await self._files.find(user, index, path)
+        match found:
+            case OnDisk():
+                await self._on_disk(scope, send, path, found)
+            case Elsewhere(url):
+                await self._answers.redirect(
+                    scope, send, quoted_url(url), vary=b"Accept-Encoding"
+                )
+            case Arriving():
+                await self._arriving(scope, send, path, found)
+
+    async def _on_disk(self, scope: Scope, send: Send, path: str, file: OnDisk) -> None:
+        headers = _headers(path, file.etag, file.last_modified)
+        if matches(header(scope, b"if-none-match"), file.etag):
+            await self._answers.not_modified(scope, send, headers)
+            return
+        self._metrics.counts["files", "hit"] += 1
+        choice = _choose(scope, file.size, file.etag)
+        if isinstance(choice, Unsatisfiable):
+            await self._unsatisfiable(scope, send, file.size)
+            return
+        first, last = (
+            (choice.first, choice.last)
+            if isinstance(choice, Part)
+            else (0, file.size - 1)
+        )
+        await send(self._start(scope, choice, headers, file.size))
+        if scope["method"] == "HEAD":
+            await send({"type": "http.response.body", "body": b""})
+            return
+        self._metrics.counts["bytes", "cache"] += last - first + 1
+        if (
+            isinstance(choice, Whole)
+            and file.size > SMALL_BYTES
+            and _can_send_paths(scope)
+        ):
+            await send({"type": "http.response.pathsend", "path": str(file.path)})
+            return
+        await _send_pieces(send, _read(file, first, last))
+
+    async def _arriving(
+        self, scope: Scope, send: Send, path: str, file: Arriving
+    ) -> None:
+        self._metrics.counts["files", "miss"] += 1
+        if scope["method"] == "HEAD":
+            size = await catalog.size(file)
+            headers = _headers(path, file.etag, None)
+            length = [(b"content-length", b"%d" % size)] if size is not None else []
+            await send(self._answers.start(scope, 200, [*headers, *length]))
+            await send({"type": "http.response.body", "body": b""})
+            return
+        if file.size is not None and await self._passed(scope, send, path, file):
+            return
+        download = await catalog.download(file)
+        headers = _headers(path, file.etag, download.last_modified)
+        if download.size is None:
+            # Upstream did not say how long it is: neither can we, and ranges must wait.
+            await send(self._answers.start(scope, 200, headers))
+            await _send_pieces(send, download.pieces(0, None))
+            return
+        choice = _choose(scope, download.size, file.etag)
+        if isinstance(choice, Unsatisfiable):
+            await self._unsatisfiable(scope, send, download.size)
+            return
+        first, last = (
+            (choice.first, choice.last)
+            if isinstance(choice, Part)
+            else (0, download.size - 1)
+        )
+        await send(self._start(scope, choice, headers, download.size))
+        self._metrics.counts["bytes", "miss"] += last - first + 1
+        await _send_pieces(send, download.pieces(first, last))
+
+    async def _passed(
+        self, scope: Scope, send: Send, path: str, file: Arriving
+    ) -> bool:
+        """Answer a small range of a file that is not here straight from upstream, if that works."""
+        assert file.size is not None
+        choice = _choose(scope, file.size, file.etag)
+        if not isinstance(choice, Part) or choice.size > file.size // 2:
+            return False
+        body = await catalog.passed_through(file, choice)
+        if body is None:
+            return False
+        await send(
+            self._start(scope, choice, _headers(path, file.etag, None), file.size)
+        )
+        await send({"type": "http.response.body", "body": body})
+        return True
+
+    def _start(
+        self, scope: Scope, choice: Whole | Part, headers: list[Header], size: int
+    ) -> dict[str, object]:
+        if isinstance(choice, Part):
+            extent = (
+                b"content-range",
+                b"bytes %d-%d/%d" % (choice.first, choice.last, size),
+            )
+            length = (b"content-length", b"%d" % choice.size)
+            return self._answers.start(scope, 206, [*headers, extent, length])
+        return self._answers.start(
+            scope, 200, [*headers, (b"content-length", b"%d" % size)]
+        )
+
+    async def _unsatisfiable(self, scope: Scope, send: Send, size: int) -> None:
+        headers = [
+            (b"content-range", b"bytes */%d" % size),
+            (b"content-type", b"text/plain; charset=utf-8"),
+        ]
+        await self._answers.send(
+            scope, send, 416, headers, f"The file has {size} bytes.\n".encode()
+        )
+
+
+def quoted_url(url: str) -> str:
+    """`url` fit for a header: what is not ASCII or not printable is percent-encoded."""
+    return "".join(char if "!" <= char <= "~" else quoted(char) for char in url)
+
+
+def _choose(scope: Scope, size: int, etag: str | None) -> ranges.Choice:
+    return ranges.choose(
+        header(scope, b"range"), size, if_range=header(scope, b"if-range"), etag=etag
+    )
+
+
+def _headers(path: str, etag: str | None, last_modified: str | None) -> list[Header]:
+    name = path.rsplit("/", 1)[-1]
+    changes = path.startswith("+e/") or name.endswith("-variants.json")
+    headers: list[Header] = [
+        (b"content-type", _content_type(name)),
+        (b"accept-ranges", b"bytes"),
+        (b"cache-control", b"no-cache" if changes else IMMUTABLE),
+        (b"x-content-type-options", b"nosniff"),
+        (b"content-disposition", b"attachment"),
+        (b"access-control-allow-origin", b"*"),
+    ]
+    if etag is not None:
+        headers.append((b"etag", etag.encode()))
+    if (
+        last_modified is not None
+        and last_modified.isascii()
+        and last_modified.isprintable()
+    ):
+        headers.append((b"last-modified", last_modified.encode()))
+    return headers
+
+
+def _content_type(name: str) -> bytes:
+    lower = name.lower()
+    return next(
+        (kind for suffix, kind in _TYPES.items() if lower.endswith(suffix)),
+        b"application/octet-stream",
+    )
+
+
+def _is_there(file: OnDisk) -> bool:
+    try:
+        return os.stat(file.path).st_size == file.size  # noqa: PTH116 - half the cost of Path.stat, on the hot path
+    except OSError:
+        return False
+
+
+def _can_send_paths(scope: Scope) -> bool:
+    return "http.response.pathsend" in (scope.get("extensions") or ())
+
+
+async def _read(file: OnDisk, first: int, last: int) -> AsyncIterator[bytes]:
+    descriptor = os.open(file.path, os.O_RDONLY)
+    try:
+        if last - first < SMALL_BYTES:
+            yield os.pread(descriptor, last - first + 1, first)
+            return
+        while first <= last:
+            piece = await asyncio.to_thread(
+                os.pread, descriptor, min(READ_BYTES, last - first + 1), first
+            )
+            if not piece:
+                raise OSError(f"{file.path.name} ends early")
+            first += len(piece)
+            yield piece
+    finally:
+        os.close(descriptor)
+
+
+async def _send_pieces(send: Send, pieces: AsyncIterator[bytes]) -> None:
+    """Send a body; an error breaks the transfer off, so that nobody takes it for whole."""
+    try:
+        async for piece in pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    except StiltonError as error:
+        raise Broken(str(error)) from error
+    await send({"type": "http.response.body", "body": b""})
+
+
+class Broken(Exception):  # noqa: N818 - a state of the transfer, not of the program
+    """The body stopped half way: the server must close the connection."""

@@ -1,0 +1,164 @@
+"""What every answer has in common: headers, sending, errors turned into words."""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import msgspec
+
+from stilton import __version__
+from stilton.domain import errors
+from stilton.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Header = tuple[bytes, bytes]
+
+# Error type → (status, title). The first that fits counts.
+STATUS: tuple[tuple[type[Exception], int, str], ...] = (
+    (errors.NotFound, 404, "Not Found"),
+    (errors.BadName, 404, "Not Found"),
+    (errors.NotAcceptable, 406, "Not Acceptable"),
+    (errors.Quarantined, 403, "Forbidden"),
+    (errors.NotHeld, 503, "Service Unavailable"),
+    (errors.UpstreamUnavailable, 503, "Service Unavailable"),
+    (errors.UpstreamRefused, 502, "Bad Gateway"),
+    (errors.UpstreamWrong, 502, "Bad Gateway"),
+    (errors.StorageFull, 507, "Insufficient Storage"),
+)
+
+
+class Answers:
+    """Makes and sends answers; `serial()` is the database's. One per worker."""
+
+    def __init__(self, uuid: str, metrics: Metrics, serial: Callable[[], int]) -> None:
+        self._metrics = metrics
+        self._serial = serial
+        self._common: tuple[Header, ...] = (
+            (b"x-devpi-api-version", b"2"),
+            (b"x-devpi-server-version", __version__.encode()),
+            (b"x-devpi-uuid", uuid.encode()),
+            (b"x-devpi-master-uuid", uuid.encode()),
+            (b"x-devpi-primary-uuid", uuid.encode()),
+        )
+        self._log: deque[tuple[float, str, str, int]] = deque(maxlen=100_000)
+
+    def start(self, scope: Scope, status: int, headers: list[Header]) -> dict[str, Any]:
+        """The message that begins an answer; it is logged and counted here."""
+        self._log.append((time.time(), scope["method"], scope["path"], status))
+        self._metrics.counts["responses", str(status)] += 1
+        serial = (b"x-devpi-serial", b"%d" % self._serial())
+        return {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [*headers, *self._common, serial],
+        }
+
+    async def send(
+        self,
+        scope: Scope,
+        send: Send,
+        status: int,
+        headers: list[Header],
+        body: bytes = b"",
+    ) -> None:
+        """A whole answer; of HEAD only the headers."""
+        length = (b"content-length", b"%d" % len(body))
+        await send(self.start(scope, status, [*headers, length]))
+        await send(
+            {
+                "type": "http.response.body",
+                "body": b"" if scope["method"] == "HEAD" else body,
+            }
+        )
+
+    async def not_modified(
+        self, scope: Scope, send: Send, headers: list[Header]
+    ) -> None:
+        """304: the client has it."""
+        await send(self.start(scope, 304, headers))
+        await send({"type": "http.response.body", "body": b""})
+
+    async def redirect(
+        self, scope: Scope, send: Send, location: str, vary: bytes = b"Accept"
+    ) -> None:
+        """302 to `location`, which the caller made safe."""
+        await self.send(
+            scope,
+            send,
+            302,
+            [(b"location", location.encode("ascii", "ignore")), (b"vary", vary)],
+        )
+
+    async def error(self, scope: Scope, send: Send, error: Exception) -> None:
+        """Words and a status for `error`; of unknown ones only the log is told."""
+        status, title = status_of(error)
+        detail = str(error)
+        if status == 500:  # noqa: PLR2004
+            log.error(
+                "Internal error on %s %s",
+                scope["method"],
+                scope["path"],
+                exc_info=error,
+            )
+            detail = "Internal error; the server's log has it."
+        headers: list[Header] = [(b"vary", b"Accept"), (b"cache-control", b"no-store")]
+        if isinstance(error, errors.UpstreamUnavailable):
+            wait_s = max(1, round(error.retry_after_s or 1))
+            headers.append((b"retry-after", b"%d" % min(wait_s, 60)))
+        kind, body = problem(header(scope, b"accept") or "", status, title, detail)
+        await self.send(scope, send, status, [(b"content-type", kind), *headers], body)
+
+    def drain_log(self) -> list[tuple[float, str, str, int]]:
+        """Requests since the last call: (Unix seconds, method, path, status)."""
+        lines = list(self._log)
+        self._log.clear()
+        return lines
+
+
+def status_of(error: Exception) -> tuple[int, str]:
+    """HTTP status and title for `error`; 500 for what nobody foresaw."""
+    if isinstance(error, errors.NotHeld) and error.is_page:
+        return 404, "Not Found"
+    for kind, status, title in STATUS:
+        if isinstance(error, kind):
+            return status, title
+    return 500, "Internal Server Error"
+
+
+def problem(accept: str, status: int, title: str, detail: str) -> tuple[bytes, bytes]:
+    """(content type, body) of an error, in the form that this client shows to its user."""
+    if "application/json" in accept:
+        return b"application/json", msgspec.json.encode({"message": detail}) + b"\n"
+    if "vnd.pypi.simple" in accept or "problem+json" in accept:
+        # uv prints title and detail of exactly this type (RFC 9457).
+        body = {
+            "type": "about:blank",
+            "title": title,
+            "status": status,
+            "detail": detail,
+        }
+        return b"application/problem+json", msgspec.json.encode(body)
+    return b"text/plain; charset=utf-8", f"{status} {title}\n\n{detail}\n".encode()
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """A request header by its lower-case name; None when it was not sent."""
+    for key, value in scope["headers"]:
+        if key == name:
+            text: str = value.decode("latin-1")
+            return text
+    return None
+
+
+def matches(if_none_match: str | None, etag: str) -> bool:
+    """Whether `If-None-Match` names this entity tag (RFC 9110 §13.1.2, weak comparison)."""
+    if if_none_match is None:
+        return False
+    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return etag in tags or tags == ["*"]

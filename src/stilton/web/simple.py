@@ -1,0 +1,185 @@
+"""Simple pages: the hot path. Plain ASGI, in front of any routing.
+
+A request that was answered before (same path, Accept and Accept-Encoding) costs one
+dictionary look-up; the page says itself whether it is still good.
+"""
+
+import re
+import tempfile
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import anyio.to_thread
+
+from stilton.catalog.pages import Pages, Rendered
+from stilton.domain import negotiation
+from stilton.domain.errors import BadName, ProjectNotFound
+from stilton.domain.names import project_name
+from stilton.mirror.lru import Lru
+from stilton.render import simple
+from stilton.web.http import Answers, Header, Scope, Send, header, matches
+
+INSTALLER = re.compile(
+    r"(?:[^ ]* )*(?:distribute|setuptools|pip|pex|uv|poetry|pdm|unearth)/"
+)
+REMEMBERED = 20_000
+VARY: Header = (b"vary", b"Accept, Accept-Encoding")
+# Revalidated each time, which costs microseconds: a new release is seen at once.
+CACHE: Header = (b"cache-control", b"no-cache")
+CORS: Header = (b"access-control-allow-origin", b"*")
+NOSNIFF: Header = (b"x-content-type-options", b"nosniff")
+
+
+class Ready:
+    """An answer as bytes, with the page that tells whether it is still right."""
+
+    __slots__ = ("body", "etag", "headers", "length", "page")
+
+    def __init__(self, rendered: Rendered, headers: list[Header]) -> None:
+        self.page = rendered.page
+        self.body = rendered.body
+        self.etag = rendered.etag
+        self.headers = headers
+        self.length: Header = (b"content-length", b"%d" % len(rendered.body))
+
+
+class SimplePages:
+    """Answers for pages of projects and lists of projects."""
+
+    def __init__(self, pages: Pages, answers: Answers, scratch: Path) -> None:
+        self._pages = pages
+        self._answers = answers
+        self._scratch = scratch
+        self._ready: Lru[tuple[str, bytes, bytes, bytes], Ready] = Lru(REMEMBERED)
+
+    def ready(self, scope: Scope) -> tuple[Ready, bytes] | None:
+        """(a good answer that was given before, If-None-Match); None when there is none."""
+        accept = encoding = condition = b""
+        for key, value in scope["headers"]:
+            if key == b"accept":
+                accept = value
+            elif key == b"accept-encoding":
+                encoding = value
+            elif key == b"if-none-match":
+                condition = value
+        ready = self._ready.get(
+            (scope["path"], scope["query_string"], accept, encoding)
+        )
+        if ready is None or not self._pages.is_good(ready.page):
+            return None
+        return ready, condition
+
+    async def send_ready(
+        self, scope: Scope, send: Send, ready: Ready, condition: bytes
+    ) -> None:
+        """Send what `ready` found."""
+        if condition and matches(condition.decode("latin-1"), ready.etag):
+            await self._answers.not_modified(scope, send, ready.headers)
+            return
+        await send(self._answers.start(scope, 200, [*ready.headers, ready.length]))
+        body = b"" if scope["method"] == "HEAD" else ready.body
+        await send({"type": "http.response.body", "body": body})
+
+    async def project(
+        self, scope: Scope, send: Send, user: str, index: str, name: str, prefix: str
+    ) -> None:
+        """One project. `prefix`: from this URL to the index."""
+        try:
+            project = project_name(name)
+        except BadName:
+            raise ProjectNotFound(name[:200], f"{user}/{index}") from None
+        form = negotiation.simple_format(
+            header(scope, b"accept"), _query(scope, "format")
+        )
+        coding = negotiation.coding(header(scope, b"accept-encoding"))
+        rendered = await self._pages.get(
+            user, index, project,
+            form=(form.is_json, prefix, coding), installer=is_installer(scope),
+        )  # fmt: skip
+        headers = _headers(form.content_type, rendered)
+        ready = Ready(rendered, headers)
+        if name == project:
+            accept, encoding = (
+                header(scope, b"accept") or "",
+                header(scope, b"accept-encoding") or "",
+            )
+            key = (
+                scope["path"],
+                scope["query_string"],
+                accept.encode("latin-1"),
+                encoding.encode("latin-1"),
+            )
+            self._ready.put(key, ready)
+        await self.send_ready(
+            scope,
+            send,
+            ready,
+            (header(scope, b"if-none-match") or "").encode("latin-1"),
+        )
+
+    async def names(self, scope: Scope, send: Send, user: str, index: str) -> None:
+        """The list of all projects, by way of a file: it may have tens of megabytes."""
+        form = negotiation.simple_format(
+            header(scope, b"accept"), _query(scope, "format")
+        )
+        names = await self._pages.names(user, index)
+        pieces = (
+            simple.list_json(names)
+            if form.is_json
+            else simple.list_html(names, f"{user}/{index}")
+        )
+        headers = [
+            (b"content-type", form.content_type.encode()),
+            VARY,
+            CACHE,
+            CORS,
+            NOSNIFF,
+        ]
+        with tempfile.TemporaryFile(dir=self._scratch) as page:
+            await anyio.to_thread.run_sync(page.writelines, pieces)
+            size = page.tell()
+            page.seek(0)
+            await send(
+                self._answers.start(
+                    scope, 200, [*headers, (b"content-length", b"%d" % size)]
+                )
+            )
+            if scope["method"] != "HEAD":
+                while piece := await anyio.to_thread.run_sync(page.read, 1 << 20):
+                    await send(
+                        {"type": "http.response.body", "body": piece, "more_body": True}
+                    )
+            await send({"type": "http.response.body", "body": b""})
+
+
+def is_installer(scope: Scope) -> bool:
+    """Whether a program that installs is asking: by its name, or by the types it takes."""
+    agent = header(scope, b"user-agent") or ""
+    return bool(INSTALLER.match(agent)) or negotiation.wants_simple_json(
+        header(scope, b"accept")
+    )
+
+
+def _headers(content_type: str, rendered: Rendered) -> list[Header]:
+    headers: list[Header] = [
+        (b"content-type", content_type.encode()),
+        (b"etag", rendered.etag.encode()),
+        VARY,
+        CACHE,
+        CORS,
+        NOSNIFF,
+    ]
+    if rendered.coding is not negotiation.Coding.IDENTITY:
+        headers.append((b"content-encoding", rendered.coding.value.encode()))
+    if rendered.page.project.serial is not None:
+        headers.append((b"x-pypi-last-serial", b"%d" % rendered.page.project.serial))
+    return headers
+
+
+def _query(scope: Scope, name: str) -> str | None:
+    if not scope["query_string"]:
+        return None
+    values = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=20).get(
+        name
+    )
+    return values[0] if values else None

@@ -1,0 +1,136 @@
+"""For machines that watch this one: `/+health` and `/+metrics`."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import anyio.to_thread
+import msgspec
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+from starlette.requests import Request
+from starlette.responses import Response
+
+from stilton import __version__
+from stilton.catalog.indexes import Indexes
+from stilton.metrics import LATENCY_BUCKETS_S, Histogram, Metrics
+
+_HELP = {
+    "responses": "answers by HTTP status",
+    "pages": "project pages by how they came: hit, miss, revalidated, stale",
+    "files": "file requests by hit or miss",
+    "bytes": "bytes sent, by where they came from",
+    "downloads": "downloads from upstream: started, kept, resumed, failed",
+    "upstream_requests": "requests to upstreams by kind",
+    "upstream_failures": "requests to upstreams without a usable answer",
+    "upstream_bytes": "bytes from upstreams",
+    "refreshed": "pages revalidated in the background",
+    "read_ahead": "projects read ahead",
+    "changed_files": "files that upstream gave other bytes under the same name",
+    "metadata_mismatches": "upstream metadata files that are not what the wheel contains",
+}
+
+
+class Status:
+    """Health and numbers of this server. `serves()`: raises when the database cannot be read."""
+
+    def __init__(
+        self, metrics: Metrics, run: Path, indexes: Indexes, serial: Callable[[], int]
+    ) -> None:
+        self._metrics = metrics
+        self._run = run
+        self._indexes = indexes
+        self._serial = serial
+
+    async def health(self, request: Request) -> Response:
+        """200 when this server can answer; upstreams that are down do not make it ill."""
+        del request
+        mirrors = await self._indexes.all()
+        upstreams = {
+            mirror.config.name: "down" if mirror.is_down else "up" for mirror in mirrors
+        }
+        body = {
+            "status": "ok",
+            "version": __version__,
+            "serial": self._serial(),
+            "upstreams": upstreams,
+        }
+        return Response(
+            msgspec.json.encode(body) + b"\n",
+            headers={"content-type": "application/json", "cache-control": "no-store"},
+        )
+
+    async def metrics(self, request: Request) -> Response:
+        """Numbers of all workers in Prometheus' text format."""
+        del request
+        total = await anyio.to_thread.run_sync(self._metrics.total, self._run)
+        registry = CollectorRegistry()
+        registry.register(_Families([*_families(total), *await self._gauges()]))
+        return Response(
+            generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST}
+        )
+
+    async def _gauges(self) -> list[Metric]:
+        up = GaugeMetricFamily(
+            "stilton_upstream_up", "1 while the upstream answers", labels=["index"]
+        )
+        since = GaugeMetricFamily(
+            "stilton_upstream_down_seconds",
+            "how long it has not answered",
+            labels=["index"],
+        )
+        for mirror in await self._indexes.all():
+            opened_at = mirror.upstream.circuit.opened_at
+            up.add_metric([mirror.config.name], 0 if mirror.is_down else 1)
+            since.add_metric(
+                [mirror.config.name],
+                0 if opened_at is None else max(0.0, time.time() - opened_at),
+            )
+        serial = GaugeMetricFamily(
+            "stilton_serial", "last commit", value=self._serial()
+        )
+        return [up, since, serial]
+
+
+class _Families(Collector):
+    def __init__(self, families: list[Metric]) -> None:
+        self._list = families
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._list
+
+
+def _families(metrics: Metrics) -> Iterator[Metric]:
+    counters: dict[str, CounterMetricFamily] = {
+        name: CounterMetricFamily(f"stilton_{name}", text, labels=["kind"])
+        for name, text in _HELP.items()
+    }
+    for (name, label), value in sorted(metrics.counts.items()):
+        family = counters.setdefault(
+            name, CounterMetricFamily(f"stilton_{name}", name, labels=["kind"])
+        )
+        family.add_metric([label], value)
+    yield from counters.values()
+    latency = HistogramMetricFamily(
+        "stilton_latency_seconds", "how long things took", labels=["what"]
+    )
+    for what, histogram in sorted(metrics.latencies.items()):
+        latency.add_metric([what], _buckets(histogram), histogram.sum_s)
+    yield latency
+
+
+def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
+    total = 0
+    buckets: list[tuple[str, float]] = []
+    for bound, count in zip(
+        (*LATENCY_BUCKETS_S, "+Inf"), histogram.counts, strict=True
+    ):
+        total += count
+        buckets.append((str(bound), total))
+    return buckets

@@ -1,0 +1,83 @@
+"""This server's URLs as its clients see them, behind whatever stands in front."""
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from stilton.domain.files import quoted
+from stilton.web.http import Scope, header
+
+MAX_URL_CHARS = 2000
+
+
+def base_url(scope: Scope, outside_url: str | None, *, trusted: bool) -> str:
+    """Absolute URL of `/`, without slash. `X-Outside-Url` counts only from a trusted peer."""
+    outside = outside_of(scope, outside_url, trusted=trusted)
+    if outside is not None:
+        return outside
+    scheme = scope.get("scheme", "http")
+    host = header(scope, b"host") or "localhost"
+    if not _is_host(host):
+        host = "localhost"
+    return f"{scheme}://{host}"
+
+
+def mount(scope: Scope, outside_url: str | None, *, trusted: bool) -> str:
+    """The path that this server's `/` has outside; usually empty."""
+    outside = outside_of(scope, outside_url, trusted=trusted)
+    return urlsplit(outside).path.rstrip("/") if outside else ""
+
+
+def outside_of(scope: Scope, outside_url: str | None, *, trusted: bool) -> str | None:
+    """The configured outside URL, or the one a trusted proxy says; None when there is neither."""
+    said = header(scope, b"x-outside-url") if trusted else None
+    for url in (said, outside_url):
+        if url and is_outside_url(url):
+            return url.rstrip("/")
+    return None
+
+
+def is_outside_url(url: str) -> bool:
+    """Whether `url` may be used to build links: http(s), a plain host, printable."""
+    if (
+        len(url) > MAX_URL_CHARS
+        or not url.isascii()
+        or not url.isprintable()
+        or " " in url
+    ):
+        return False
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    return (
+        parts.scheme in ("http", "https")
+        and bool(parts.hostname)
+        and "@" not in parts.netloc
+    )
+
+
+def path_to(*segments: str) -> str:
+    """An absolute path from decoded segments; always on this host (`//` never begins it)."""
+    return "/" + "/".join(quoted(segment).replace("/", "%2F") for segment in segments)
+
+
+def is_trusted(address: str | None, proxies: tuple[str, ...]) -> bool:
+    """Whether the peer may speak for others: this machine, a unix socket, or a listed network."""
+    if not address:
+        return True  # a unix socket has no address
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if ip.is_loopback or "*" in proxies:
+        return True
+    return any(
+        ip in ipaddress.ip_network(proxy, strict=False)
+        for proxy in proxies
+        if proxy != "*"
+    )
+
+
+def _is_host(host: str) -> bool:
+    return host.isascii() and all(char.isalnum() or char in ".-_:[]" for char in host)
