@@ -133,7 +133,12 @@ class App:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                await self.open()
+                try:
+                    await self.open()
+                except Exception as error:
+                    log.exception("The worker cannot start")
+                    await send({"type": "lifespan.startup.failed", "message": str(error)})
+                    return
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 await self.close()

@@ -74,7 +74,6 @@ class Indexes:
         async with self._lock:
             if not self._outdated:
                 return
-            self._outdated = False
             wanted = {
                 index.full_name: index
                 for index in await self._db.read(accounts.all_indexes)
@@ -84,6 +83,7 @@ class Indexes:
                 await self._mirrors.pop(name).close()
             for index in wanted.values():
                 await self._open(index)
+            self._outdated = False
 
     async def _open(self, index: Index) -> None:
         name = index.full_name

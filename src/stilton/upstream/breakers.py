@@ -51,10 +51,13 @@ class AlwaysOpen:
 
 
 class Breakers:
-    """`probe(url)` asks upstream for anything and raises UpstreamUnavailable when it does not answer."""
+    """`probe(url)` asks upstream for anything and raises UpstreamUnavailable when it does not answer.
+
+    Times are Unix seconds, so that people can be told since when a circuit is open.
+    """
 
     def __init__(
-        self, now: Callable[[], float], probe: Callable[[str], Awaitable[None]]
+        self, probe: Callable[[str], Awaitable[None]], now: Callable[[], float] = time.time
     ) -> None:
         self._now = now
         self._probe = probe
