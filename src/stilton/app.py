@@ -70,9 +70,7 @@ class App:
         def mirror(mirror_config: MirrorConfig) -> Mirror:
             return Mirror(mirror_config, options, db, blobs, metrics, self._now)
 
-        self.indexes = indexes = Indexes(
-            db, mirror, cache_expiry_s=config.mirror_cache_expiry
-        )
+        self.indexes = indexes = Indexes(db, mirror, cache_expiry_s=config.mirror_cache_expiry)
         self.pages = pages = Pages(indexes, db, self._now)
         self.files = files = Files(indexes)
         users = Users(db)
@@ -103,9 +101,7 @@ class App:
             outside_url=config.outside_url,
         )  # fmt: skip
         self.answers = answers = Answers(uuid, metrics, serial)
-        api = Api(
-            users, indexes, pages, about, serial, lambda request: trusts(request.scope)
-        )
+        api = Api(users, indexes, pages, about, serial, lambda request: trusts(request.scope))
         status = Status(metrics, place.run, indexes, serial)
         self._front = Front(
             SimplePages(pages, answers, place.run),

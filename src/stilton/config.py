@@ -92,17 +92,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     role: str
 
 
-def load(
-    flags: Mapping[str, Any], environ: Mapping[str, str], configfile: str | None = None
-) -> Config:
+def load(flags: Mapping[str, Any], environ: Mapping[str, str], configfile: str | None = None) -> Config:
     """Put the sources together. `flags`: by setting name, None where not given. Raises SetupError."""
     from_file = _read(configfile)
     known = {setting.name for setting in SETTINGS}
     unknown = sorted(set(from_file) - known)
     if unknown:
-        raise SetupError(
-            f"Unknown devpi-server option {unknown[0]!r} in {_found(configfile)}."
-        )
+        raise SetupError(f"Unknown devpi-server option {unknown[0]!r} in {_found(configfile)}.")
     values: dict[str, Any] = {}
     for setting in SETTINGS:
         flag = flags.get(setting.name)
@@ -127,17 +123,11 @@ def load(
 def _checked(values: dict[str, Any]) -> Config:
     values["serverdir"] = Path(values["serverdir"]).expanduser().absolute()
     if not 1 <= values["port"] <= 65535:  # noqa: PLR2004
-        raise SetupError(
-            f"--port is {values['port']}: it takes a number from 1 to 65535."
-        )
+        raise SetupError(f"--port is {values['port']}: it takes a number from 1 to 65535.")
     if not 1 <= values["workers"] <= 256:  # noqa: PLR2004
-        raise SetupError(
-            f"--workers is {values['workers']}: it takes a number from 1 to 256."
-        )
+        raise SetupError(f"--workers is {values['workers']}: it takes a number from 1 to 256.")
     if values["role"] not in ("auto", "standalone"):
-        raise SetupError(
-            f"--role is {values['role']!r}: this version takes standalone or auto."
-        )
+        raise SetupError(f"--role is {values['role']!r}: this version takes standalone or auto.")
     return Config(**values)
 
 
@@ -161,9 +151,7 @@ def _value(setting: Setting, raw: Any, where: str) -> Any:  # noqa: ANN401 - the
             "seconds": "seconds, 0 or more",
             "switch": "yes or no",
         }
-        raise SetupError(
-            f"{where} is {raw!r}: it takes {takes.get(setting.kind, 'text')}."
-        ) from None
+        raise SetupError(f"{where} is {raw!r}: it takes {takes.get(setting.kind, 'text')}.") from None
 
 
 def _seconds(raw: object) -> float:
@@ -193,9 +181,7 @@ def _read(configfile: str | None) -> dict[str, Any]:
         with open(os.path.expanduser(path), encoding="utf-8") as file:  # noqa: PTH111, PTH123 - a text from a person
             document = yaml.load(file, Loader=yaml.BaseLoader)  # noqa: S506 - BaseLoader makes texts only
     except OSError as error:
-        raise SetupError(
-            f"The configuration file {path} cannot be read: {error.strerror}."
-        ) from error
+        raise SetupError(f"The configuration file {path} cannot be read: {error.strerror}.") from error
     except yaml.YAMLError as error:
         raise SetupError(f"Error in config file {path!r}: {error}") from error
     section = document.get(SECTION) if isinstance(document, dict) else None

@@ -62,12 +62,8 @@ class Metrics:
     def publish(self, folder: Path) -> None:
         """Write this worker's numbers where the others find them."""
         document = {
-            "counts": [
-                [name, label, value] for (name, label), value in self.counts.items()
-            ],
-            "latencies": {
-                what: [h.counts, h.sum_s] for what, h in self.latencies.items()
-            },
+            "counts": [[name, label, value] for (name, label), value in self.counts.items()],
+            "latencies": {what: [h.counts, h.sum_s] for what, h in self.latencies.items()},
         }
         target = folder / f"metrics-{os.getpid()}.json"
         temporary = target.with_suffix(".tmp")
@@ -89,9 +85,7 @@ class Metrics:
         self.counts.update(other.counts)
         for what, theirs in other.latencies.items():
             ours = self.latencies.setdefault(what, Histogram())
-            ours.counts = [
-                a + b for a, b in zip(ours.counts, theirs.counts, strict=True)
-            ]
+            ours.counts = [a + b for a, b in zip(ours.counts, theirs.counts, strict=True)]
             ours.sum_s += theirs.sum_s
 
 

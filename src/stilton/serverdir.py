@@ -52,17 +52,13 @@ class ServerDir:
             "Export it there with devpi-export and name another --serverdir here."
         )
 
-    def create(
-        self, fill: Callable[[Transaction], None], *, now: Callable[[], float]
-    ) -> str:
+    def create(self, fill: Callable[[Transaction], None], *, now: Callable[[], float]) -> str:
         """Make the data; `fill` writes the first rows. Returns the uuid. Raises SetupError.
 
         The version file comes last: what is interrupted before it is made anew.
         """
         if self.has_data() and self._version.exists():
-            raise SetupError(
-                f"The path '{self.path}' already contains devpi-server data."
-            )
+            raise SetupError(f"The path '{self.path}' already contains devpi-server data.")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self.lock()
@@ -76,9 +72,7 @@ class ServerDir:
             _write(self._nodeinfo, json.dumps(node) + "\n")
             _write(self._version, FORMAT + "\n")
         except OSError as error:
-            raise SetupError(
-                f"The folder {self.path} cannot be written: {error.strerror}."
-            ) from error
+            raise SetupError(f"The folder {self.path} cannot be written: {error.strerror}.") from error
         return node["uuid"]
 
     def open(self) -> str:
@@ -96,9 +90,7 @@ class ServerDir:
             shutil.rmtree(self.run, ignore_errors=True)
             self.run.mkdir(mode=0o700)
         except OSError as error:
-            raise SetupError(
-                f"The folder {self.path} cannot be written: {error.strerror}."
-            ) from error
+            raise SetupError(f"The folder {self.path} cannot be written: {error.strerror}.") from error
         return self.uuid()
 
     def uuid(self) -> str:

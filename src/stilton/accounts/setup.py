@@ -36,9 +36,7 @@ def pypi_keys(mirror_url: str | None) -> dict[str, Any]:
     """
     from distlib.index import DEFAULT_INDEX  # noqa: PLC0415 - 0.2 s, needed once in a lifetime
 
-    keys = default_mirror(
-        urljoin(DEFAULT_INDEX, "/simple/"), urljoin(DEFAULT_INDEX, "/project/")
-    )
+    keys = default_mirror(urljoin(DEFAULT_INDEX, "/simple/"), urljoin(DEFAULT_INDEX, "/project/"))
     if mirror_url is not None:
         keys["mirror_url"] = mirror_url
         keys.pop("mirror_web_url_fmt")

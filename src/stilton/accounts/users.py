@@ -18,9 +18,7 @@ class Users:
         """Every user's keys and indexes."""
         users = await self._db.read(accounts.all_users)
         indexes = await self._db.read(accounts.all_indexes)
-        return [
-            (keys, [i for i in indexes if i.user == keys["username"]]) for keys in users
-        ]
+        return [(keys, [i for i in indexes if i.user == keys["username"]]) for keys in users]
 
     async def one(self, user: str) -> tuple[dict[str, Any], list[Index]]:
         """A user's keys and indexes. Raises UserNotFound."""

@@ -52,8 +52,7 @@ class Partial:
         try:
             self._out = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
             self._hashes = {
-                name: hashlib.new(name, usedforsecurity=False)
-                for name in algorithms | {"sha256"}
+                name: hashlib.new(name, usedforsecurity=False) for name in algorithms | {"sha256"}
             }
             self.size = 0
             temporary = self._head.with_suffix(".tmp")

@@ -56,18 +56,14 @@ class Files:
         """What was found before and did not change since. No I/O."""
         return self._stored.get((IndexName(index), path))
 
-    async def find(
-        self, user: str, index: str, path: str
-    ) -> OnDisk | Arriving | Elsewhere:
+    async def find(self, user: str, index: str, path: str) -> OnDisk | Arriving | Elsewhere:
         """The file, or metadata file, at `path` below the index (decoded).
 
         Raises IndexNotFound, FileNotFound, Quarantined, NotHeld, UpstreamTrouble.
         """
         mirror = await self._indexes.mirror(user, index)
         if path.endswith(METADATA_SUFFIX):
-            found: Stored | Listed = await mirror.metadata.find(
-                path.removesuffix(METADATA_SUFFIX)
-            )
+            found: Stored | Listed = await mirror.metadata.find(path.removesuffix(METADATA_SUFFIX))
         else:
             found = await mirror.files.find(path)
         if isinstance(found, Stored):
@@ -84,15 +80,11 @@ class Files:
             self._stored.pop((index, path))
 
     def _remember(self, index: IndexName, path: str, stored: Stored) -> OnDisk:
-        on_disk = OnDisk(
-            stored.path, stored.size, f'"{stored.digest}"', stored.last_modified
-        )
+        on_disk = OnDisk(stored.path, stored.size, f'"{stored.digest}"', stored.last_modified)
         if len(self._paths) > REMEMBERED:
             self._paths.clear()
             self._stored.clear()
-        for project in projects_of(
-            path.rsplit("/", 1)[-1].removesuffix(METADATA_SUFFIX)
-        ):
+        for project in projects_of(path.rsplit("/", 1)[-1].removesuffix(METADATA_SUFFIX)):
             self._paths.setdefault((index, project), set()).add(path)
         self._stored.put((index, path), on_disk)
         return on_disk

@@ -77,19 +77,13 @@ class Page:
 class Pages:
     """Kept pages of all indexes."""
 
-    def __init__(
-        self, indexes: Indexes, db: Database, now: Callable[[], float]
-    ) -> None:
+    def __init__(self, indexes: Indexes, db: Database, now: Callable[[], float]) -> None:
         self._indexes = indexes
         self._db = db
         self._now = now
-        self._kept: Lru[tuple[IndexName, ProjectName], Page] = Lru(
-            MEMORY_BYTES, _weight
-        )
+        self._kept: Lru[tuple[IndexName, ProjectName], Page] = Lru(MEMORY_BYTES, _weight)
         self._flights: Flights[tuple[IndexName, ProjectName], Page] = Flights()
-        self._renderings: Flights[tuple[IndexName, ProjectName, Form], Rendered] = (
-            Flights()
-        )
+        self._renderings: Flights[tuple[IndexName, ProjectName, Form], Rendered] = Flights()
 
     async def get(
         self,
@@ -113,9 +107,7 @@ class Pages:
             mirror.read_ahead.wanted(project)
         rendered = page.forms.get(form)
         if rendered is None:
-            rendered = await self._renderings.join(
-                (*key, form), lambda: self._render(key, page, form)
-            )
+            rendered = await self._renderings.join((*key, form), lambda: self._render(key, page, form))
         return rendered
 
     async def project(self, user: str, index: str, project: ProjectName) -> Project:
@@ -166,22 +158,17 @@ class Pages:
             mirror.refresh.used(seen)
         return page
 
-    async def _render(
-        self, key: tuple[IndexName, ProjectName], page: Page, form: Form
-    ) -> Rendered:
+    async def _render(self, key: tuple[IndexName, ProjectName], page: Page, form: Form) -> Rendered:
         is_json, prefix, coding = form
         if coding is Coding.IDENTITY:
-            render = (lambda: simple.page_json(page.project, prefix)) if is_json else (
-                lambda: simple.page_html(page.project, prefix, key[0])
-            )  # fmt: skip
-            body = (
-                render()
-                if len(page.project.files) <= INLINE_FILES
-                else await asyncio.to_thread(render)
-            )
-            rendered = Rendered(
-                page, body, coding, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-            )
+
+            def render() -> bytes:
+                if is_json:
+                    return simple.page_json(page.project, prefix)
+                return simple.page_html(page.project, prefix, key[0])
+
+            body = render() if len(page.project.files) <= INLINE_FILES else await asyncio.to_thread(render)
+            rendered = Rendered(page, body, coding, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
         else:
             plain = await self._plain(key, page, (is_json, prefix, Coding.IDENTITY))
             rendered = await _packed(page, plain, coding)
@@ -190,9 +177,7 @@ class Pages:
             self._kept.put(key, page)  # it weighs more now
         return rendered
 
-    async def _plain(
-        self, key: tuple[IndexName, ProjectName], page: Page, form: Form
-    ) -> Rendered:
+    async def _plain(self, key: tuple[IndexName, ProjectName], page: Page, form: Form) -> Rendered:
         return page.forms.get(form) or await self._render(key, page, form)
 
 
@@ -214,8 +199,4 @@ def _zstd(body: bytes) -> bytes:
 
 def _weight(page: Page) -> int:
     # A file's facts weigh about 600 bytes beside the bytes of its page.
-    return (
-        1000
-        + 600 * len(page.project.files)
-        + sum(len(form.body) for form in page.forms.values())
-    )
+    return 1000 + 600 * len(page.project.files) + sum(len(form.body) for form in page.forms.values())

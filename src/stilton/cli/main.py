@@ -24,12 +24,8 @@ _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 def _option(setting: Setting) -> Callable[[F], F]:
     shown = f"{setting.help}  [{setting.default if setting.default not in (None, ()) else 'none'}]"
     if setting.kind == "switch":
-        return click.option(
-            f"--{setting.name}/--no-{setting.name}", default=None, help=shown
-        )
-    return click.option(
-        f"--{setting.name}", multiple=setting.kind == "list", default=None, help=shown
-    )
+        return click.option(f"--{setting.name}/--no-{setting.name}", default=None, help=shown)
+    return click.option(f"--{setting.name}", multiple=setting.kind == "list", default=None, help=shown)
 
 
 def _options(*names: str) -> Callable[[F], F]:
@@ -45,24 +41,16 @@ def _options(*names: str) -> Callable[[F], F]:
 
 def _first_data(function: F) -> F:
     for option in (
-        click.option(
-            "--mirror-url", help="index to mirror as root/pypi, in place of PyPI"
-        ),
+        click.option("--mirror-url", help="index to mirror as root/pypi, in place of PyPI"),
         click.option("--root-passwd-hash", help="argon2 hash of root's password"),
-        click.option(
-            "--root-passwd", default="", help="password of user root  [empty]"
-        ),
-        click.option(
-            "--no-root-pypi", is_flag=True, help="do not create the index root/pypi"
-        ),
+        click.option("--root-passwd", default="", help="password of user root  [empty]"),
+        click.option("--no-root-pypi", is_flag=True, help="do not create the index root/pypi"),
     ):
         function = option(function)
     return function
 
 
-_configfile = click.option(
-    "-c", "--configfile", help="YAML file with the same options, below devpi-server:"
-)
+_configfile = click.option("-c", "--configfile", help="YAML file with the same options, below devpi-server:")
 _version = click.version_option(__version__, message="%(version)s")
 
 
@@ -71,9 +59,7 @@ _version = click.version_option(__version__, message="%(version)s")
     epilog="Example: devpi-server --serverdir /srv/devpi --host 0.0.0.0",
 )
 @_configfile
-@click.option(
-    "--init", "init_first", is_flag=True, help="create the data first if there is none"
-)
+@click.option("--init", "init_first", is_flag=True, help="create the data first if there is none")
 @_first_data
 @_options()
 @_version
@@ -88,9 +74,7 @@ def serve(configfile: str | None, *, init_first: bool, **flags: Any) -> None:  #
 )
 @_configfile
 @_first_data
-@click.option(
-    "--storage", default="sqlite", help="where metadata is kept: sqlite  [sqlite]"
-)
+@click.option("--storage", default="sqlite", help="where metadata is kept: sqlite  [sqlite]")
 @_options("serverdir", "role")
 @_version
 def init(configfile: str | None, storage: str, **flags: Any) -> None:  # noqa: ANN401
@@ -98,9 +82,7 @@ def init(configfile: str | None, storage: str, **flags: Any) -> None:  # noqa: A
 
     def work() -> None:
         if storage.partition(":")[0] != "sqlite":
-            raise SetupError(
-                f"--storage is {storage!r}: this version keeps its data in sqlite."
-            )
+            raise SetupError(f"--storage is {storage!r}: this version keeps its data in sqlite.")
         settings = config.load(_named(flags), os.environ, configfile)
         _initialise(settings, flags)
 

@@ -83,9 +83,7 @@ def _address(host: str) -> str:
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise SetupError(
-            f"--host is {host!r}: no address has that name ({error})."
-        ) from error
+        raise SetupError(f"--host is {host!r}: no address has that name ({error}).") from error
     # `localhost` means 127.0.0.1 to most clients' first try.
     return str(sorted(found, key=lambda entry: entry[0] != socket.AF_INET)[0][4][0])
 

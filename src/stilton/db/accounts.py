@@ -20,20 +20,14 @@ def user_keys(connection: Connection, user: str) -> dict[str, Any] | None:
 
 def all_users(connection: Connection) -> list[dict[str, Any]]:
     """Keys of every user, by name."""
-    rows = connection.execute(
-        select(users.c.name, users.c["keys"]).order_by(users.c.name)
-    )
+    rows = connection.execute(select(users.c.name, users.c["keys"]).order_by(users.c.name))
     return [{"username": name, **json.loads(keys)} for name, keys in rows]
 
 
 def add_user(tx: Transaction, user: str, pwhash: str, keys: dict[str, Any]) -> None:
     """Create a user; replaces one of the same name."""
     row = {"name": user, "pwhash": pwhash, "keys": json.dumps(keys)}
-    tx.sql.execute(
-        insert(users)
-        .values(row)
-        .on_conflict_do_update(index_elements=["name"], set_=row)
-    )
+    tx.sql.execute(insert(users).values(row).on_conflict_do_update(index_elements=["name"], set_=row))
     tx.note(changes.of_user(user))
 
 
@@ -59,9 +53,7 @@ def put_index(tx: Transaction, entry: Index) -> None:
     """Create an index, or replace its configuration."""
     row = {"user": entry.user, "name": entry.name, "keys": json.dumps(entry.keys)}
     tx.sql.execute(
-        insert(indexes)
-        .values(row)
-        .on_conflict_do_update(index_elements=["user", "name"], set_=row)
+        insert(indexes).values(row).on_conflict_do_update(index_elements=["user", "name"], set_=row)
     )
     tx.note(changes.of_index(entry.full_name))
 

@@ -51,9 +51,7 @@ class Database:
         self._readers = ThreadPoolExecutor(READERS, "db-read")
         self._writer = ThreadPoolExecutor(1, "db-write")
         self._listeners: list[Callable[[list[str]], None]] = []
-        self._watch = sqlite3.connect(
-            path, check_same_thread=False, isolation_level=None
-        )
+        self._watch = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._version = self._data_version()
         self._serial = self._read_serial()
 
@@ -124,17 +122,13 @@ class Database:
         return version
 
     def _read_serial(self) -> int:
-        serial: int = self._watch.execute(
-            "SELECT coalesce(max(serial), 0) FROM changes"
-        ).fetchone()[0]
+        serial: int = self._watch.execute("SELECT coalesce(max(serial), 0) FROM changes").fetchone()[0]
         return serial
 
 
 def connect(path: Path) -> Engine:
     """An engine for the SQLite file at `path`, set up for several processes."""
-    engine = create_engine(
-        f"sqlite:///{path}", poolclass=QueuePool, pool_size=READERS + 1
-    )
+    engine = create_engine(f"sqlite:///{path}", poolclass=QueuePool, pool_size=READERS + 1)
     event.listen(engine, "connect", _set_up)
     return engine
 
@@ -160,17 +154,12 @@ def write_now(
 def _log_changes(transaction: Transaction, now: float) -> None:
     if not transaction.changed:
         return
-    serial = (
-        transaction.sql.scalar(select(func.coalesce(func.max(changes.c.serial), 0)))
-        or 0
-    )
+    serial = transaction.sql.scalar(select(func.coalesce(func.max(changes.c.serial), 0))) or 0
     for entity in dict.fromkeys(transaction.changed):
         serial += 1
         row = {"entity": entity, "serial": serial, "at": now}
         transaction.sql.execute(
-            insert(changes)
-            .values(row)
-            .on_conflict_do_update(index_elements=["entity"], set_=row)
+            insert(changes).values(row).on_conflict_do_update(index_elements=["entity"], set_=row)
         )
 
 

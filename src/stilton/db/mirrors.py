@@ -55,13 +55,11 @@ class ProjectList(msgspec.Struct, frozen=True, kw_only=True):
     checked_at: float
 
 
-def page(
-    connection: Connection, mirror: IndexName, project: ProjectName
-) -> Page | None:
+def page(connection: Connection, mirror: IndexName, project: ProjectName) -> Page | None:
     """What upstream last said of `project`; None when it was never asked, or had nothing."""
-    statement = select(
-        mirrored.c.document, mirrored.c.etag, mirrored.c.checked_at
-    ).where(mirrored.c.mirror == mirror, mirrored.c.project == project)
+    statement = select(mirrored.c.document, mirrored.c.etag, mirrored.c.checked_at).where(
+        mirrored.c.mirror == mirror, mirrored.c.project == project
+    )
     row = connection.execute(statement).first()
     if row is None or row.document[:1] != _FORMAT:
         return None
@@ -82,16 +80,12 @@ def keep_page(tx: Transaction, mirror: IndexName, kept: Page) -> None:
         "checked_at": kept.checked_at,
     }
     tx.sql.execute(
-        insert(mirrored)
-        .values(row)
-        .on_conflict_do_update(index_elements=["mirror", "project"], set_=row)
+        insert(mirrored).values(row).on_conflict_do_update(index_elements=["mirror", "project"], set_=row)
     )
     tx.note(changes.of_project(mirror, kept.project.name))
 
 
-def confirm_page(
-    tx: Transaction, mirror: IndexName, project: ProjectName, checked_at: float
-) -> None:
+def confirm_page(tx: Transaction, mirror: IndexName, project: ProjectName, checked_at: float) -> None:
     """Upstream said "not modified": nothing changed but the time. Not in the log of changes."""
     tx.sql.execute(
         update(mirrored)
@@ -102,17 +96,11 @@ def confirm_page(
 
 def known_projects(connection: Connection, mirror: IndexName) -> list[ProjectName]:
     """Names of all projects of which a page is kept, sorted."""
-    statement = (
-        select(mirrored.c.project)
-        .where(mirrored.c.mirror == mirror)
-        .order_by(mirrored.c.project)
-    )
+    statement = select(mirrored.c.project).where(mirrored.c.mirror == mirror).order_by(mirrored.c.project)
     return [ProjectName(name) for (name,) in connection.execute(statement)]
 
 
-def held_files(
-    connection: Connection, mirror: IndexName, project: ProjectName
-) -> dict[str, Held]:
+def held_files(connection: Connection, mirror: IndexName, project: ProjectName) -> dict[str, Held]:
     """What is kept of a project's files, by path."""
     statement = select(held).where(held.c.mirror == mirror, held.c.project == project)
     return {row["path"]: _held(row) for row in connection.execute(statement).mappings()}
@@ -124,8 +112,7 @@ def held_file(connection: Connection, mirror: IndexName, path: str) -> HeldFile 
         select(held, mirrored.c.status)
         .join(
             mirrored,
-            (mirrored.c.mirror == held.c.mirror)
-            & (mirrored.c.project == held.c.project),
+            (mirrored.c.mirror == held.c.mirror) & (mirrored.c.project == held.c.project),
             isouter=True,
         )
         .where(held.c.mirror == mirror, held.c.path == path)
@@ -142,9 +129,7 @@ def held_file(connection: Connection, mirror: IndexName, path: str) -> HeldFile 
     )
 
 
-def keep_file(
-    tx: Transaction, mirror: IndexName, entry: HeldFile, fetched_at: float
-) -> None:
+def keep_file(tx: Transaction, mirror: IndexName, entry: HeldFile, fetched_at: float) -> None:
     """Note a file, its metadata, or both; what is not known of it now stays as it was."""
     known = {
         "digest": entry.held.digest,
@@ -158,9 +143,7 @@ def keep_file(
     tx.sql.execute(
         insert(held)
         .values(row)
-        .on_conflict_do_update(
-            index_elements=list(key), set_={**learnt, "fetched_at": fetched_at}
-        )
+        .on_conflict_do_update(index_elements=list(key), set_={**learnt, "fetched_at": fetched_at})
     )
     tx.note(changes.of_project(mirror, entry.project))
 
@@ -168,22 +151,14 @@ def keep_file(
 def forget_blob(tx: Transaction, mirror: IndexName, entry: HeldFile) -> None:
     """The file's blob is not on the disk any more: it must be fetched again."""
     tx.sql.execute(
-        update(held)
-        .where(held.c.mirror == mirror, held.c.path == entry.path)
-        .values(digest=None, size=None)
+        update(held).where(held.c.mirror == mirror, held.c.path == entry.path).values(digest=None, size=None)
     )
     tx.note(changes.of_project(mirror, entry.project))
 
 
 def project_list(connection: Connection, mirror: IndexName) -> ProjectList | None:
     """Names of all projects upstream, as of the last time they were asked for."""
-    row = (
-        connection.execute(
-            select(project_lists).where(project_lists.c.mirror == mirror)
-        )
-        .mappings()
-        .first()
-    )
+    row = connection.execute(select(project_lists).where(project_lists.c.mirror == mirror)).mappings().first()
     if row is None:
         return None
     return ProjectList(
@@ -198,13 +173,9 @@ def keep_project_list(tx: Transaction, mirror: IndexName, kept: ProjectList) -> 
     """Replace the list of names."""
     row = {"mirror": mirror, **msgspec.structs.asdict(kept)}
     tx.sql.execute(
-        insert(project_lists)
-        .values(row)
-        .on_conflict_do_update(index_elements=["mirror"], set_=row)
+        insert(project_lists).values(row).on_conflict_do_update(index_elements=["mirror"], set_=row)
     )
 
 
 def _held(row: RowMapping) -> Held:
-    return Held(
-        digest=row["digest"], size=row["size"], metadata_digest=row["metadata_digest"]
-    )
+    return Held(digest=row["digest"], size=row["size"], metadata_digest=row["metadata_digest"])

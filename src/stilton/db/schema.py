@@ -59,9 +59,7 @@ held = Table(
     "held",
     metadata,
     Column("mirror", String, primary_key=True),
-    Column(
-        "path", String, primary_key=True
-    ),  # below the index: +f/abc/0123456789def/NAME
+    Column("path", String, primary_key=True),  # below the index: +f/abc/0123456789def/NAME
     Column("project", String, nullable=False),
     Column("digest", String),  # sha256 of the blob; NULL: only the metadata is here
     Column("size", Integer),  # bytes

@@ -37,9 +37,7 @@ def failed(circuit: Circuit, why: str, *, now: float) -> Circuit:
     opened_at = now if circuit.opened_at is None else circuit.opened_at
     doublings = max(0, failures - OPEN_AFTER)
     wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(doublings, 16))
-    return Circuit(
-        failures=failures, opened_at=opened_at, probe_at=now + wait_s, why=why
-    )
+    return Circuit(failures=failures, opened_at=opened_at, probe_at=now + wait_s, why=why)
 
 
 CLOSED = Circuit()

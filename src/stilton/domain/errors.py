@@ -76,9 +76,7 @@ class BadName(StiltonError):
 
     def __init__(self, name: str) -> None:
         shown = name if len(name) <= 80 else name[:77] + "..."
-        super().__init__(
-            f"{shown!r} is not a project name: letters and digits, with . - _ between them"
-        )
+        super().__init__(f"{shown!r} is not a project name: letters and digits, with . - _ between them")
         self.name = name
 
 
@@ -86,9 +84,7 @@ class NotAcceptable(StiltonError):
     """RFC 9110 §15.5.7."""
 
     def __init__(self, asked: str, offered: tuple[str, ...]) -> None:
-        super().__init__(
-            f"none of {asked[:200]!r} can be given; ask for one of {', '.join(offered)}"
-        )
+        super().__init__(f"none of {asked[:200]!r} can be given; ask for one of {', '.join(offered)}")
         self.asked = asked
 
 
@@ -96,9 +92,7 @@ class Quarantined(StiltonError):
     """PEP 792: a quarantined project's files must not be offered."""
 
     def __init__(self, project: str) -> None:
-        super().__init__(
-            f"{project} is quarantined upstream, its files are not offered"
-        )
+        super().__init__(f"{project} is quarantined upstream, its files are not offered")
         self.project = project
 
 
@@ -127,9 +121,7 @@ class UpstreamUnavailable(UpstreamTrouble):
     `retry_after_s`: seconds after which asking again makes sense, when known.
     """
 
-    def __init__(
-        self, upstream: str, why: str, retry_after_s: float | None = None
-    ) -> None:
+    def __init__(self, upstream: str, why: str, retry_after_s: float | None = None) -> None:
         super().__init__(f"upstream {upstream} is unavailable: {why}")
         self.upstream = upstream
         self.why = why

@@ -50,9 +50,7 @@ def _corrected(file: File, here: Held | None, *, held_only: bool) -> File:
     return msgspec.structs.replace(file, core_metadata=metadata, size=size)
 
 
-def _metadata(
-    file: File, here: Held | None, *, held_only: bool
-) -> bool | dict[str, str] | None:
+def _metadata(file: File, here: Held | None, *, held_only: bool) -> bool | dict[str, str] | None:
     if here is not None and here.metadata_digest is not None:
         return {"sha256": here.metadata_digest} if here.metadata_digest else False
     if is_wheel(file.filename):

@@ -68,9 +68,7 @@ def mirror_config(index: Index, *, cache_expiry_s: float) -> MirrorConfig:
     return MirrorConfig(
         name=index.full_name,
         url=mirror_url(keys.get("mirror_url", ""), index.full_name),
-        cache_expiry_s=_seconds(
-            keys.get("mirror_cache_expiry"), cache_expiry_s, index.full_name
-        ),
+        cache_expiry_s=_seconds(keys.get("mirror_cache_expiry"), cache_expiry_s, index.full_name),
         no_project_list=boolean(keys.get("mirror_no_project_list", False)),
         use_external_urls=boolean(keys.get("mirror_use_external_urls", False)),
         ignore_serial=boolean(keys.get("mirror_ignore_serial_header", False)),
@@ -119,7 +117,5 @@ def _seconds(value: object, default: float, index: str) -> float:
     except ValueError:
         seconds = -1.0
     if seconds < 0:
-        raise SetupError(
-            f"mirror_cache_expiry of {index} is {value!r}: it takes seconds, 0 or more"
-        )
+        raise SetupError(f"mirror_cache_expiry of {index} is {value!r}: it takes seconds, 0 or more")
     return seconds

@@ -6,8 +6,8 @@ from email.parser import HeaderParser
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
 
-from stilton.domain.names import ProjectName, is_wheel, project_name, version_of
 from stilton.domain.errors import BadName
+from stilton.domain.names import ProjectName, is_wheel, project_name, version_of
 
 MAX_METADATA_BYTES = 16 << 20
 """Larger than any real one by two orders; a bomb stops here."""
@@ -26,9 +26,7 @@ def fits(metadata: bytes, filename: str) -> bool:
         stated = version_of(filename, project_name(name.strip()))
     except BadName:
         return False
-    return stated is not None and (
-        not is_wheel(filename) or _same_version(stated, version.strip())
-    )
+    return stated is not None and (not is_wheel(filename) or _same_version(stated, version.strip()))
 
 
 def requirements(metadata: bytes) -> list[ProjectName]:
@@ -37,9 +35,7 @@ def requirements(metadata: bytes) -> list[ProjectName]:
     for line in _headers(metadata).get_all("Requires-Dist") or []:
         try:
             requirement = Requirement(line)
-            if requirement.url or (
-                requirement.marker and not requirement.marker.evaluate({"extra": ""})
-            ):
+            if requirement.url or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
                 continue
             wanted[project_name(requirement.name)] = None
         except (InvalidRequirement, BadName):
@@ -53,9 +49,7 @@ def _headers(metadata: bytes) -> Message:
 
 def _same_version(one: str, other: str) -> bool:
     # Wheel file names spell `+` and `-` of a version as `_` (PEP 427).
-    if one.replace("_", "-").replace("+", "-") == other.replace("_", "-").replace(
-        "+", "-"
-    ):
+    if one.replace("_", "-").replace("+", "-") == other.replace("_", "-").replace("+", "-"):
         return True
     try:
         return Version(one.replace("_", "+", 1)) == Version(other)

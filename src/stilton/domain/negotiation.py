@@ -108,7 +108,7 @@ def _weights(header: str) -> dict[str, float]:
 
 def _quality(offer: str, ranges: dict[str, float]) -> tuple[float, int]:
     """Weight of `offer`, and how exactly it was named: 2 by name, 1 by type, 0 by `*/*`."""
-    kind = offer.split("/")[0]
+    kind = offer.split("/", maxsplit=1)[0]
     for exactness, pattern in ((2, offer), (1, f"{kind}/*"), (0, "*/*")):
         if pattern in ranges:
             return ranges[pattern], exactness

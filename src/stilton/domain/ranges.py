@@ -43,11 +43,7 @@ def choose(
         return Whole()
     match = _BYTES.fullmatch(header.strip())
     # A malformed or multiple range is ignored, as §14.2 allows.
-    if (
-        not match
-        or match.groups() == ("", "")
-        or max(map(len, match.groups())) > MAX_DIGITS
-    ):
+    if not match or match.groups() == ("", "") or max(map(len, match.groups())) > MAX_DIGITS:
         return Whole()
     first, last = match.groups()
     if not first:

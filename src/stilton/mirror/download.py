@@ -91,9 +91,7 @@ class Download:
             log.warning("Download of %s failed: %s", self.file.filename, error)
             self._metrics.count("downloads", "failed")
         except Exception as error:
-            self._error = UpstreamUnavailable(
-                self._upstream.config.name, "the download was given up"
-            )
+            self._error = UpstreamUnavailable(self._upstream.config.name, "the download was given up")
             raise error from None
         finally:
             self._ended = True
@@ -117,11 +115,7 @@ class Download:
         at = first
         try:
             while last is None or at <= last:
-                end = (
-                    self._available()
-                    if last is None
-                    else min(self._available(), last + 1)
-                )
+                end = self._available() if last is None else min(self._available(), last + 1)
                 if at < end:
                     piece = self._read(at, end)
                     at += len(piece)
@@ -152,19 +146,13 @@ class Download:
         for attempt in range(RESUMES + 1):
             before = self._received
             try:
-                async with self._upstream.file(
-                    self.file.url, start=self._received
-                ) as stream:
+                async with self._upstream.file(self.file.url, start=self._received) as stream:
                     if not self._writing:
                         await self._begin(stream)
                     await self._take(stream)
                 break
             except UpstreamUnavailable as trouble:
-                if (
-                    attempt == RESUMES
-                    or not self._writing
-                    or trouble.retry_after_s is not None
-                ):
+                if attempt == RESUMES or not self._writing or trouble.retry_after_s is not None:
                     await self._stop_writing()
                     raise
                 log.info(
@@ -185,9 +173,7 @@ class Download:
         kind = stream.headers.get("Content-Type", "").split(";")[0].strip().lower()
         if kind in LIKELY_PAGE:
             # A captive portal or a login page, not a distribution.
-            raise UpstreamWrong(
-                f"upstream answers a web page in place of {self.file.filename}"
-            )
+            raise UpstreamWrong(f"upstream answers a web page in place of {self.file.filename}")
         size = stream.size if stream.size is not None else None
         modified = stream.headers.get("Last-Modified")
         best = best_hash(self.file.hashes)
@@ -201,18 +187,14 @@ class Download:
         """Feed one stream's bytes; those we have already must be the same."""
         skip = self._received - stream.start
         if skip < 0:
-            raise UpstreamWrong(
-                f"upstream answers from byte {stream.start}, asked for {self._received}"
-            )
+            raise UpstreamWrong(f"upstream answers from byte {stream.start}, asked for {self._received}")
         at = stream.start
         async for received in stream.pieces():
             piece = received
             if skip:
                 known = await asyncio.to_thread(self._known, at, min(skip, len(piece)))
                 if piece[: len(known)] != known:
-                    raise UpstreamWrong(
-                        f"{self.file.filename} changed upstream while it was downloaded"
-                    )
+                    raise UpstreamWrong(f"{self.file.filename} changed upstream while it was downloaded")
                 at += len(known)
                 skip -= len(known)
                 piece = piece[len(known) :]
@@ -223,16 +205,12 @@ class Download:
                 self._received += len(piece)
                 at += len(piece)
                 self._wake()
-                while (
-                    self._received - self._written > BACKLOG_BYTES and not self._error
-                ):
+                while self._received - self._written > BACKLOG_BYTES and not self._error:
                     await self._wait()
             if self._error:
                 raise self._error
         if self.size is not None and self._received < self.size:
-            raise UpstreamUnavailable(
-                self._upstream.config.name, "it ended the transfer early"
-            )
+            raise UpstreamUnavailable(self._upstream.config.name, "it ended the transfer early")
 
     def _known(self, at: int, count: int) -> bytes:
         return self._reader.read(at, count) if self._reader else b""
@@ -270,9 +248,7 @@ class Download:
         self._proved = True
         self._wake()
         self._blob = await asyncio.to_thread(self._partial.commit, digests["sha256"])
-        await self._keep(
-            self._blob, digests["sha256"], self._received, self.last_modified
-        )
+        await self._keep(self._blob, digests["sha256"], self._received, self.last_modified)
         self._metrics.count("downloads", "kept")
 
     async def _stop_writing(self) -> None:

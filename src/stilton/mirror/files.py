@@ -98,9 +98,7 @@ class Files:
             return running
         key = hashlib.sha256(f"{self._mirror}/{path}".encode()).hexdigest()[:40]
 
-        async def keep(
-            blob: Path, digest: str, size: int, last_modified: str | None
-        ) -> None:
+        async def keep(blob: Path, digest: str, size: int, last_modified: str | None) -> None:
             await self._keep(listed, HeldFile(
                 path=path, project=listed.project, held=Held(digest=digest, size=size),
                 last_modified=last_modified,
@@ -186,9 +184,7 @@ class Files:
         for project in candidates:
             kept = await self._projects.kept(project)
             if kept and (file := _at(kept.project.files, path, filename)):
-                return _offered(
-                    Listed(project, file), quarantined=kept.project.is_quarantined
-                )
+                return _offered(Listed(project, file), quarantined=kept.project.is_quarantined)
         trouble: StiltonError | None = None
         for project in candidates:
             try:
@@ -199,9 +195,7 @@ class Files:
                 trouble = error
                 continue
             if file := _at(seen.project.files, path, filename):
-                return _offered(
-                    Listed(project, file), quarantined=seen.project.is_quarantined
-                )
+                return _offered(Listed(project, file), quarantined=seen.project.is_quarantined)
         raise trouble or FileNotFound(path)
 
     async def _keep(self, listed: Listed, entry: HeldFile, blob: Path) -> None:
@@ -219,10 +213,7 @@ class Files:
             log.warning("%s has no readable metadata", file.filename)
             return ""
         digest = self._blobs.put(metadata)
-        if (
-            isinstance(file.core_metadata, dict)
-            and file.core_metadata.get("sha256", digest) != digest
-        ):
+        if isinstance(file.core_metadata, dict) and file.core_metadata.get("sha256", digest) != digest:
             self._metrics.count("metadata_mismatches")
             log.error(
                 "Upstream's metadata file of %s is not what the wheel contains",

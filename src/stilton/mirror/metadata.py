@@ -89,20 +89,12 @@ class Metadata:
             entry = await self._db.read(mirrors.held_file, self._mirror, path)
             assert entry is not None
             listed = Listed(entry.project, File(filename=path.rsplit("/", 1)[-1]))
-            metadata = await asyncio.to_thread(
-                _from_wheel, found.path, listed.file.filename
-            )
+            metadata = await asyncio.to_thread(_from_wheel, found.path, listed.file.filename)
         else:
             listed = found
             metadata = await self._get(found)
-        digest = (
-            await asyncio.to_thread(self._blobs.put, metadata)
-            if metadata is not None
-            else ""
-        )
-        entry = HeldFile(
-            path=path, project=listed.project, held=Held(metadata_digest=digest)
-        )
+        digest = await asyncio.to_thread(self._blobs.put, metadata) if metadata is not None else ""
+        entry = HeldFile(path=path, project=listed.project, held=Held(metadata_digest=digest))
         await self._db.write(mirrors.keep_file, self._mirror, entry, self._now())
         return digest
 
@@ -110,21 +102,15 @@ class Metadata:
         try:
             metadata = await self._upstreams(listed.file)
             if metadata is None and is_wheel(listed.file.filename):
-                metadata = await self._by_ranges(listed.file) or await self._by_whole(
-                    listed
-                )
+                metadata = await self._by_ranges(listed.file) or await self._by_whole(listed)
         except OfflineMode as offline:
-            raise NotHeld(
-                f"the metadata of {listed.file.filename}", self._mirror
-            ) from offline
+            raise NotHeld(f"the metadata of {listed.file.filename}", self._mirror) from offline
         return metadata
 
     async def _upstreams(self, file: File) -> bytes | None:
         """Upstream's metadata file; None when it has none or one that must not be believed."""
         advertised = file.core_metadata not in (None, False)
-        if not advertised and (
-            file.core_metadata is False or self._misses >= GIVE_UP_AFTER
-        ):
+        if not advertised and (file.core_metadata is False or self._misses >= GIVE_UP_AFTER):
             return None
         parts = urlsplit(file.url)
         url = parts._replace(path=parts.path + ".metadata").geturl()
@@ -135,16 +121,10 @@ class Metadata:
         except UpstreamTrouble as trouble:
             self._misses += not advertised
             if advertised:
-                log.warning(
-                    "Upstream advertises metadata of %s but: %s", file.filename, trouble
-                )
+                log.warning("Upstream advertises metadata of %s but: %s", file.filename, trouble)
             return None
         self._misses = 0 if not advertised else self._misses
-        wanted = (
-            file.core_metadata.get("sha256")
-            if isinstance(file.core_metadata, dict)
-            else None
-        )
+        wanted = file.core_metadata.get("sha256") if isinstance(file.core_metadata, dict) else None
         if wanted and sha256(metadata).hexdigest() != wanted:
             log.error(
                 "Upstream's metadata of %s does not have the hash it promised",
@@ -160,9 +140,7 @@ class Metadata:
         if self._no_ranges:
             return None
         try:
-            tail = await self._upstream.part(
-                file.url, f"bytes=-{TAIL_BYTES}", TAIL_BYTES
-            )
+            tail = await self._upstream.part(file.url, f"bytes=-{TAIL_BYTES}", TAIL_BYTES)
         except UpstreamTrouble:
             return None
         if tail is None:
@@ -174,9 +152,7 @@ class Metadata:
         loop = asyncio.get_running_loop()
 
         def fetch(first: int, last: int) -> bytes:
-            coming = self._upstream.part(
-                file.url, f"bytes={first}-{last}", MAX_RANGE_BYTES
-            )
+            coming = self._upstream.part(file.url, f"bytes={first}-{last}", MAX_RANGE_BYTES)
             part = asyncio.run_coroutine_threadsafe(coming, loop).result()
             if part is None or part[1] != first:
                 raise ValueError("upstream gave another range than was asked for")

@@ -48,9 +48,7 @@ class Mirror:
             offline=options.offline,
         )
         self.upstream = upstream
-        self.projects = Projects(
-            upstream, db, metrics, now, wait_s=options.request_timeout_s
-        )
+        self.projects = Projects(upstream, db, metrics, now, wait_s=options.request_timeout_s)
         self.files = Files(upstream, self.projects, db, blobs, metrics, now)
         self.metadata = Metadata(upstream, self.files, db, blobs, now)
         self.names = Names(upstream, db, now, held_only=lambda: self.is_down)
@@ -72,9 +70,7 @@ class Mirror:
     @property
     def held_only(self) -> bool:
         """Whether pages list only files that are held here."""
-        return self.is_down and (
-            self._options.held_only_when_down or self._options.offline
-        )
+        return self.is_down and (self._options.held_only_when_down or self._options.offline)
 
     def start(self) -> None:
         """Begin the background work."""

@@ -53,9 +53,7 @@ class Names:
         kept = await self._db.read(mirrors.project_list, self._mirror)
         max_age_s = max(MIN_MAX_AGE_S, self._upstream.config.cache_expiry_s)
         if (
-            freshness.plan(
-                kept and kept.checked_at, now=self._now(), max_age_s=max_age_s
-            )
+            freshness.plan(kept.checked_at if kept else None, now=self._now(), max_age_s=max_age_s)
             is not Plan.SERVE
         ):
             try:
@@ -79,9 +77,7 @@ class Names:
         answer = await self._upstream.names(etag=kept.etag if kept else None)
         if answer is not None:
             names, etag = answer
-            packed = await asyncio.to_thread(
-                zstd.compress, "\n".join(names).encode(), 3
-            )
+            packed = await asyncio.to_thread(zstd.compress, "\n".join(names).encode(), 3)
             kept = ProjectList(names=packed, etag=etag, serial=None, checked_at=now)
         elif kept is not None:
             kept = msgspec.structs.replace(kept, checked_at=now)

@@ -68,9 +68,7 @@ class Projects:
         Raises ProjectNotFound, NotHeld (offline), or UpstreamTrouble when nothing is kept.
         """
         kept = await self.kept(project)
-        match freshness.plan(
-            kept and kept.checked_at, now=self._now(), max_age_s=self._max_age_s
-        ):
+        match freshness.plan(kept.checked_at if kept else None, now=self._now(), max_age_s=self._max_age_s):
             case Plan.SERVE if kept is not None:
                 self._metrics.count("pages", "hit")
                 return self._seen(kept)
@@ -126,20 +124,13 @@ class Projects:
     async def _fetched(self, project: ProjectName) -> Seen:
         absent_since = self._absent.get(project)
         max_age_s = min(NEGATIVE_MAX_AGE_S, self._max_age_s)
-        if (
-            freshness.plan(absent_since, now=self._now(), max_age_s=max_age_s)
-            is Plan.SERVE
-        ):
+        if freshness.plan(absent_since, now=self._now(), max_age_s=max_age_s) is Plan.SERVE:
             raise ProjectNotFound(project, self._mirror)
         self._metrics.count("pages", "miss")
         try:
-            return self._seen(
-                await self._flights.join(project, lambda: self._ask(project))
-            )
+            return self._seen(await self._flights.join(project, lambda: self._ask(project)))
         except OfflineMode as offline:
-            raise NotHeld(
-                f"a page of {project}", self._mirror, is_page=True
-            ) from offline
+            raise NotHeld(f"a page of {project}", self._mirror, is_page=True) from offline
 
     async def _ask(self, project: ProjectName) -> mirrors.Page:
         # From the database: another worker may have been faster.
@@ -147,7 +138,7 @@ class Projects:
         demanded = project in self._demanded
         self._demanded.discard(project)
         young = freshness.plan(
-            kept and kept.checked_at, now=self._now(), max_age_s=self._max_age_s / 2
+            kept.checked_at if kept else None, now=self._now(), max_age_s=self._max_age_s / 2
         )
         if kept and young is Plan.SERVE and not demanded:
             self._memory.put(project, kept)
@@ -171,9 +162,7 @@ class Projects:
     ) -> mirrors.Page:
         now = self._now()
         match answer:
-            case Changed(found, etag) if (
-                kept is None or found != kept.project or etag != kept.etag
-            ):
+            case Changed(found, etag) if kept is None or found != kept.project or etag != kept.etag:
                 page = mirrors.Page(project=found, etag=etag, checked_at=now)
                 self._alarm(kept, found)
                 await self._db.write(mirrors.keep_page, self._mirror, page)

@@ -58,9 +58,7 @@ class Refresh:
     def used(self, seen: Seen) -> None:
         """Somebody asked for this page just now."""
         checked_at = seen.fresh_until - self._max_age_s
-        due_at = freshness.refresh_at(
-            checked_at, max_age_s=self._max_age_s, jitter=random.random()
-        )  # noqa: S311
+        due_at = freshness.refresh_at(checked_at, max_age_s=self._max_age_s, jitter=random.random())  # noqa: S311
         self._due.put(seen.project.name, (self._now(), due_at))
 
     async def run(self) -> None:
@@ -73,11 +71,7 @@ class Refresh:
     async def once(self) -> None:
         """Refresh what is due now."""
         now = self._now()
-        due = [
-            name
-            for name in self._due.keys()
-            if (entry := self._due.get(name)) and entry[1] <= now
-        ]  # noqa: SIM118
+        due = [name for name in self._due.keys() if (entry := self._due.get(name)) and entry[1] <= now]  # noqa: SIM118
         gate = asyncio.Semaphore(REFRESHES_AT_ONCE)
 
         async def one(name: ProjectName) -> None:
@@ -100,9 +94,7 @@ class Refresh:
 class ReadAhead:
     """Fetches what installers will ask for next."""
 
-    def __init__(
-        self, projects: Projects, files_metadata: Metadata, metrics: Metrics
-    ) -> None:
+    def __init__(self, projects: Projects, files_metadata: Metadata, metrics: Metrics) -> None:
         self._projects = projects
         self._metadata = files_metadata
         self._metrics = metrics

@@ -22,15 +22,9 @@ def read_metadata(archive: BinaryIO, filename: str) -> bytes | None:
     try:
         with zipfile.ZipFile(archive) as wheel:
             members = wheel.infolist()
-            found = [
-                member for member in members if _METADATA.fullmatch(member.filename)
-            ]
+            found = [member for member in members if _METADATA.fullmatch(member.filename)]
             # Two of them: installers may disagree about which counts.
-            if (
-                len(members) > MAX_MEMBERS
-                or len(found) != 1
-                or found[0].file_size > MAX_METADATA_BYTES
-            ):
+            if len(members) > MAX_MEMBERS or len(found) != 1 or found[0].file_size > MAX_METADATA_BYTES:
                 return None
             with wheel.open(found[0]) as member:
                 data = member.read(MAX_METADATA_BYTES + 1)
@@ -58,9 +52,7 @@ class Remote(io.RawIOBase):
 
     READ_AHEAD_BYTES = 32 << 10
 
-    def __init__(
-        self, size_bytes: int, tail: bytes, fetch: Callable[[int, int], bytes]
-    ) -> None:
+    def __init__(self, size_bytes: int, tail: bytes, fetch: Callable[[int, int], bytes]) -> None:
         self._size = size_bytes
         self._fetch = fetch
         self._have = [(size_bytes - len(tail), tail)]

@@ -9,9 +9,7 @@ from stilton.domain.indexes import Index, public_keys
 from stilton.domain.names import version_of
 
 
-def reply(
-    kind: str | None = None, result: object = None, message: str | None = None
-) -> bytes:
+def reply(kind: str | None = None, result: object = None, message: str | None = None) -> bytes:
     """devpi's envelope: `type` and `result` together, or a `message`, indented."""
     body: dict[str, Any] = {}
     if kind is not None:
@@ -24,9 +22,7 @@ def reply(
 
 def user_config(keys: dict[str, Any], indexes: list[Index]) -> dict[str, Any]:
     """`userconfig`: what is known of a user, never the password's hash."""
-    shown = {
-        key: value for key, value in keys.items() if key not in ("pwhash", "password")
-    }
+    shown = {key: value for key, value in keys.items() if key not in ("pwhash", "password")}
     return {**shown, "indexes": {index.name: public_keys(index) for index in indexes}}
 
 
@@ -37,19 +33,12 @@ def project_config(project: Project, base: str) -> dict[str, Any]:
         version = version_of(file.filename, project.name)
         if version:
             by_version.setdefault(version, []).append(file)
-    return {
-        version: _version_data(project, version, files, base)
-        for version, files in by_version.items()
-    }
+    return {version: _version_data(project, version, files, base) for version, files in by_version.items()}
 
 
-def _version_data(
-    project: Project, version: str, files: list[File], base: str
-) -> dict[str, Any]:
+def _version_data(project: Project, version: str, files: list[File], base: str) -> dict[str, Any]:
     data: dict[str, Any] = {"name": project.name, "version": version}
-    requires = next(
-        (file.requires_python for file in files if file.requires_python), None
-    )
+    requires = next((file.requires_python for file in files if file.requires_python), None)
     if requires:
         data["requires_python"] = requires
     yanked = next((file.yanked for file in files if file.yanked is not False), None)

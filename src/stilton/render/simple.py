@@ -54,9 +54,7 @@ def page_html(project: Project, prefix: str, index: str) -> bytes:
     return "".join(lines).encode()
 
 
-def list_json(
-    names: Iterable[ProjectName], serial: int | None = None
-) -> Iterator[bytes]:
+def list_json(names: Iterable[ProjectName], serial: int | None = None) -> Iterator[bytes]:
     """All project names as JSON, in pieces: lists have 900,000 entries."""
     meta: dict[str, Any] = {"api-version": API_VERSION}
     if serial is not None:
@@ -71,13 +69,8 @@ def list_json(
 def list_html(names: Iterable[ProjectName], index: str) -> Iterator[bytes]:
     """All project names as HTML, in pieces."""
     title = escape(f"{index}: simple list (including inherited indices)")
-    batches = (
-        "\n".join(f'<a href="{name}/">{name}</a><br>' for name in batch)
-        for batch in _batches(names)
-    )
-    for line in _document(
-        title, [_meta("pypi:repository-version", API_VERSION)], batches
-    ):
+    batches = ("\n".join(f'<a href="{name}/">{name}</a><br>' for name in batch) for batch in _batches(names))
+    for line in _document(title, [_meta("pypi:repository-version", API_VERSION)], batches):
         yield line.encode()
 
 
@@ -97,9 +90,7 @@ def _file(file: File, prefix: str) -> dict[str, Any]:
     entry["yanked"] = file.yanked
     metadata = file.core_metadata if offers_metadata(file) else False
     # PEP 714: the old name says the same, for clients that know only it.
-    entry["core-metadata"] = entry["dist-info-metadata"] = (
-        True if metadata is None else metadata
-    )
+    entry["core-metadata"] = entry["dist-info-metadata"] = True if metadata is None else metadata
     if file.provenance is not None:
         entry["provenance"] = file.provenance
     if file.gpg_sig is not None:
@@ -112,9 +103,7 @@ def _versions(project: Project) -> list[str]:
     known = dict.fromkeys(project.versions)
     if not known:
         known.update(
-            (version, None)
-            for file in project.files
-            if (version := version_of(file.filename, project.name))
+            (version, None) for file in project.files if (version := version_of(file.filename, project.name))
         )
     return list(known)
 
@@ -122,11 +111,7 @@ def _versions(project: Project) -> list[str]:
 def _anchor(file: File, prefix: str) -> str:
     url = prefix + quoted(path_of(file))
     best = next(
-        (
-            (name, file.hashes[name])
-            for name in ("sha256", *file.hashes)
-            if name in file.hashes
-        ),
+        ((name, file.hashes[name]) for name in ("sha256", *file.hashes) if name in file.hashes),
         None,
     )
     if best:
@@ -164,9 +149,7 @@ def _meta(name: str, content: str) -> str:
     return f'<meta name="{name}" content="{escape(content)}">'
 
 
-def _batches(
-    names: Iterable[ProjectName], size: int = 10_000
-) -> Iterator[list[ProjectName]]:
+def _batches(names: Iterable[ProjectName], size: int = 10_000) -> Iterator[list[ProjectName]]:
     batch: list[ProjectName] = []
     for name in names:
         batch.append(name)

@@ -56,9 +56,7 @@ class Breakers:
     Times are Unix seconds, so that people can be told since when a circuit is open.
     """
 
-    def __init__(
-        self, probe: Callable[[str], Awaitable[None]], now: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, probe: Callable[[str], Awaitable[None]], now: Callable[[], float] = time.time) -> None:
         self._now = now
         self._probe = probe
         self._circuits: dict[str, Circuit] = {}
@@ -124,9 +122,7 @@ class Breakers:
         try:
             while (state := self.of(url)).is_open:
                 # Never longer than the longest wait: the clock may be set back meanwhile.
-                await asyncio.sleep(
-                    min(max(0.0, state.probe_at - self._now()), circuit.LONGEST_WAIT_S)
-                )
+                await asyncio.sleep(min(max(0.0, state.probe_at - self._now()), circuit.LONGEST_WAIT_S))
                 try:
                     await self._probe(url)
                 except UpstreamTrouble as trouble:

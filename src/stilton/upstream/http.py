@@ -40,9 +40,7 @@ class Network:
         self._origin = (parts.scheme, parts.hostname, parts.port)
         self._host = parts.hostname or ""
         self._credentials = (
-            aiohttp.encode_basic_auth(
-                unquote(parts.username), unquote(parts.password or "")
-            )
+            aiohttp.encode_basic_auth(unquote(parts.username), unquote(parts.password or ""))
             if parts.username
             else None
         )
@@ -103,9 +101,7 @@ class Network:
         raise UpstreamWrong(f"{self._shown} redirects more than {MAX_REDIRECTS} times")
 
     def _unavailable(self, error: Exception) -> UpstreamUnavailable:
-        return UpstreamUnavailable(
-            self._shown, without_credentials(str(error)) or type(error).__name__
-        )
+        return UpstreamUnavailable(self._shown, without_credentials(str(error)) or type(error).__name__)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -128,10 +124,7 @@ class Network:
 
     def _headers(self, url: str, headers: Mapping[str, str]) -> dict[str, str]:
         parts = urlsplit(url)
-        if (
-            self._credentials
-            and (parts.scheme, parts.hostname, parts.port) == self._origin
-        ):
+        if self._credentials and (parts.scheme, parts.hostname, parts.port) == self._origin:
             return {**headers, "Authorization": self._credentials}
         return dict(headers)
 
@@ -144,9 +137,7 @@ class GuardedResolver(AbstractResolver):
         self._mirror_zone: Zone | None = None
         self._inner: aiohttp.ThreadedResolver | None = None
         # With a proxy it is the proxy's name that is looked up here.
-        proxies = {
-            urlsplit(proxy).hostname for proxy in urllib.request.getproxies().values()
-        }
+        proxies = {urlsplit(proxy).hostname for proxy in urllib.request.getproxies().values()}
         self._always = {mirror_host, *proxies}
 
     async def resolve(
@@ -159,9 +150,7 @@ class GuardedResolver(AbstractResolver):
         limit = await self._limit()
         allowed = [entry for entry in found if may_follow(zone(entry["host"]), limit)]
         if not allowed:
-            raise OSError(
-                f"{host} has an address that pages of {self._mirror_host} must not lead to"
-            )
+            raise OSError(f"{host} has an address that pages of {self._mirror_host} must not lead to")
         return allowed
 
     async def check_literal(self, host: str) -> None:
@@ -171,9 +160,7 @@ class GuardedResolver(AbstractResolver):
         except ValueError:
             return
         if host not in self._always and not may_follow(zone(host), await self._limit()):
-            raise UpstreamWrong(
-                f"pages of {self._mirror_host} must not lead to the address {host}"
-            )
+            raise UpstreamWrong(f"pages of {self._mirror_host} must not lead to the address {host}")
 
     async def close(self) -> None:
         """Nothing is held."""
@@ -181,9 +168,7 @@ class GuardedResolver(AbstractResolver):
     async def _limit(self) -> Zone:
         if self._mirror_zone is None:
             try:
-                addresses = [
-                    entry["host"] for entry in await self._look_up(self._mirror_host)
-                ]
+                addresses = [entry["host"] for entry in await self._look_up(self._mirror_host)]
                 zones = [zone(address) for address in addresses]
             except (OSError, ValueError):
                 return Zone.GLOBAL  # behind a proxy; be strict
@@ -215,9 +200,7 @@ def _next(url: str, location: str) -> str:
         "https",
         "http",
     ):
-        raise UpstreamWrong(
-            f"{without_credentials(url)} redirects to a URL that is not followed"
-        )
+        raise UpstreamWrong(f"{without_credentials(url)} redirects to a URL that is not followed")
     return target
 
 

@@ -96,9 +96,7 @@ class Upstream:
         """The state of the host that serves the pages."""
         return self._breakers.of(self.config.url)
 
-    async def page(
-        self, project: ProjectName, *, etag: str | None, serial: int | None
-    ) -> Answer:
+    async def page(self, project: ProjectName, *, etag: str | None, serial: int | None) -> Answer:
         """Ask for a project page. `etag`, `serial`: of the kept one.
 
         Raises UpstreamUnavailable, UpstreamRefused, UpstreamWrong (also when the
@@ -123,14 +121,10 @@ class Upstream:
                 )
         return Changed(found, response.headers.get("ETag"))
 
-    async def names(
-        self, *, etag: str | None
-    ) -> tuple[list[ProjectName], str | None] | None:
+    async def names(self, *, etag: str | None) -> tuple[list[ProjectName], str | None] | None:
         """All project names and the list's ETag; None when it did not change."""
         url = self.config.url.rstrip("/") + "/"
-        async with self._asked(
-            url, etag, max(LIST_TIMEOUT_S, self._timeout_s)
-        ) as response:
+        async with self._asked(url, etag, max(LIST_TIMEOUT_S, self._timeout_s)) as response:
             if response.status == 304:  # noqa: PLR2004
                 return None
             _refuse(response, url)
@@ -139,9 +133,7 @@ class Upstream:
         return names, response.headers.get("ETag")
 
     @contextlib.asynccontextmanager
-    async def file(
-        self, url: str, *, start: int = 0, if_range: str | None = None
-    ) -> AsyncIterator[Stream]:
+    async def file(self, url: str, *, start: int = 0, if_range: str | None = None) -> AsyncIterator[Stream]:
         """Open a file from byte `start` on; the stream says where it really starts.
 
         Raises UpstreamUnavailable, UpstreamRefused, UpstreamWrong.
@@ -156,34 +148,23 @@ class Upstream:
             self._metrics.count("upstream_requests", "file")
             yield Stream(response)
 
-    async def part(
-        self, url: str, range_header: str, limit_bytes: int
-    ) -> tuple[bytes, int, int] | None:
+    async def part(self, url: str, range_header: str, limit_bytes: int) -> tuple[bytes, int, int] | None:
         """A range of a file: (bytes, offset of the first, size of the whole); None when not supported."""
         headers = {"Accept-Encoding": "identity", "Range": range_header}
         async with self._sent("GET", url, headers, self._timeout_s) as response:
             if response.status != 206 or "Content-Encoding" in response.headers:  # noqa: PLR2004
                 return None
             start, size = _extent(response)
-            if (
-                size is None
-                or (response.content_length or limit_bytes + 1) > limit_bytes
-            ):
+            if size is None or (response.content_length or limit_bytes + 1) > limit_bytes:
                 return None
             self._metrics.count("upstream_requests", "range")
             return await self._body(response), start, size
 
     async def size(self, url: str) -> int | None:
         """Size of a file in bytes, by HEAD; None when upstream does not tell."""
-        async with self._sent(
-            "HEAD", url, {"Accept-Encoding": "identity"}, self._timeout_s
-        ) as response:
+        async with self._sent("HEAD", url, {"Accept-Encoding": "identity"}, self._timeout_s) as response:
             _refuse(response, url)
-            return (
-                None
-                if "Content-Encoding" in response.headers
-                else response.content_length
-            )
+            return None if "Content-Encoding" in response.headers else response.content_length
 
     async def small(self, url: str, limit_bytes: int) -> bytes:
         """A whole small file. Raises UpstreamRefused when it is not there, UpstreamWrong when too large."""
@@ -210,9 +191,7 @@ class Upstream:
                     await asyncio.sleep(FIRST_PAUSE_S * 3 ** (attempt - 1))
                 last = attempt == TRIES - 1
                 try:
-                    response = await stack.enter_async_context(
-                        self._sent("GET", url, headers, timeout_s)
-                    )
+                    response = await stack.enter_async_context(self._sent("GET", url, headers, timeout_s))
                 except UpstreamUnavailable as trouble:
                     if last or trouble.retry_after_s is not None:
                         raise
@@ -230,9 +209,7 @@ class Upstream:
         """One request through the circuit breaker."""
         self._breakers.check(url)
         try:
-            async with self._client.request(
-                method, url, headers, read_timeout_s=timeout_s
-            ) as response:
+            async with self._client.request(method, url, headers, read_timeout_s=timeout_s) as response:
                 if response.status < 500:  # noqa: PLR2004
                     self._breakers.succeeded(url)
                 else:
@@ -243,9 +220,7 @@ class Upstream:
             self._breakers.failed(url, trouble.why)
             raise
 
-    async def _body(
-        self, response: aiohttp.ClientResponse, limit_bytes: int = MAX_PAGE_BYTES
-    ) -> bytes:
+    async def _body(self, response: aiohttp.ClientResponse, limit_bytes: int = MAX_PAGE_BYTES) -> bytes:
         pieces: list[bytes] = []
         size = 0
         async for piece in response.content.iter_any():
@@ -259,20 +234,14 @@ class Upstream:
         return b"".join(pieces)
 
     async def _probe(self, url: str) -> None:
-        async with self._client.request(
-            "HEAD", url, {}, read_timeout_s=self._timeout_s
-        ) as response:
+        async with self._client.request("HEAD", url, {}, read_timeout_s=self._timeout_s) as response:
             if response.status >= 500:  # noqa: PLR2004
-                raise UpstreamUnavailable(
-                    without_credentials(url), f"HTTP status {response.status}"
-                )
+                raise UpstreamUnavailable(without_credentials(url), f"HTTP status {response.status}")
 
 
 def _refuse(response: aiohttp.ClientResponse, url: str) -> None:
     if response.status >= 500:  # noqa: PLR2004
-        raise UpstreamUnavailable(
-            without_credentials(url), f"HTTP status {response.status}"
-        )
+        raise UpstreamUnavailable(without_credentials(url), f"HTTP status {response.status}")
     if response.status not in (200, 206):
         raise UpstreamRefused(without_credentials(url), response.status)
 
@@ -306,9 +275,7 @@ async def _off_loop(
     return await asyncio.to_thread(parse, body, response, *args, **kwargs)
 
 
-def _parse_page(
-    body: bytes, response: aiohttp.ClientResponse, project: ProjectName
-) -> Project:
+def _parse_page(body: bytes, response: aiohttp.ClientResponse, project: ProjectName) -> Project:
     url = without_credentials(str(response.url))
     if _is_json(response):
         return pages.parse_json(body, url, project)
@@ -327,6 +294,4 @@ def _is_json(response: aiohttp.ClientResponse) -> bool:
         return True
     if kind in ("text/html", "application/xhtml+xml") or kind.endswith("+html"):
         return False
-    raise UpstreamWrong(
-        f"{without_credentials(str(response.url))} answers {kind}, not a simple page"
-    )
+    raise UpstreamWrong(f"{without_credentials(str(response.url))} answers {kind}, not a simple page")

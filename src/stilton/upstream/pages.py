@@ -51,9 +51,7 @@ def parse_json(body: bytes, url: str, project: ProjectName) -> Project:
     return Project(
         name=project,
         files=_unique(_json_files(files, url, project)),
-        versions=tuple(v for v in versions if isinstance(v, str))
-        if isinstance(versions, list)
-        else (),
+        versions=tuple(v for v in versions if isinstance(v, str)) if isinstance(versions, list) else (),
         status=_status(page.get("project-status", meta.get("project-status"))),
         serial=_serial(meta.get("_last-serial")),
         meta={key: value for key, value in meta.items() if not key.startswith("_")},
@@ -77,9 +75,7 @@ def parse_html(body: bytes, url: str, project: ProjectName) -> Project:
     return Project(
         name=project,
         files=_unique(_html_files(anchors, url, project)),
-        status=_status(
-            {"status": status, "reason": metas.get("pypi:project-status-reason")}
-        )
+        status=_status({"status": status, "reason": metas.get("pypi:project-status-reason")})
         if status
         else None,
     )
@@ -128,9 +124,7 @@ def _object(body: bytes, url: str) -> dict[str, Any]:
 def _check_version(version: str, url: str) -> None:
     # PEP 629: a larger major version must not be guessed at.
     if version.split(".", 1)[0] != SUPPORTED_MAJOR:
-        raise UpstreamWrong(
-            f"{url} has API version {version[:20]}, this program reads 1.x"
-        )
+        raise UpstreamWrong(f"{url} has API version {version[:20]}, this program reads 1.x")
 
 
 def _unique(files: Iterator[File]) -> tuple[File, ...]:
@@ -146,11 +140,7 @@ def _json_files(entries: list[Any], base: str, project: ProjectName) -> Iterator
         if not isinstance(entry, dict):
             continue
         filename, link = entry.get("filename"), entry.get("url")
-        if (
-            not isinstance(filename, str)
-            or not isinstance(link, str)
-            or not _belongs(filename, project)
-        ):
+        if not isinstance(filename, str) or not isinstance(link, str) or not _belongs(filename, project):
             continue
         url = clean_url(urljoin(base, link))
         if url is None:
@@ -166,20 +156,12 @@ def _json_files(entries: list[Any], base: str, project: ProjectName) -> Iterator
             yanked=_yanked(entry.get("yanked")),
             core_metadata=_json_metadata(entry),
             provenance=_https(entry.get("provenance")),
-            gpg_sig=entry["gpg-sig"]
-            if isinstance(entry.get("gpg-sig"), bool)
-            else None,
-            more={
-                key: value
-                for key, value in entry.items()
-                if key not in _KNOWN_FILE_KEYS
-            },
+            gpg_sig=entry["gpg-sig"] if isinstance(entry.get("gpg-sig"), bool) else None,
+            more={key: value for key, value in entry.items() if key not in _KNOWN_FILE_KEYS},
         )
 
 
-def _html_files(
-    anchors: Iterator[dict[str, str | None]], base: str, project: ProjectName
-) -> Iterator[File]:
+def _html_files(anchors: Iterator[dict[str, str | None]], base: str, project: ProjectName) -> Iterator[File]:
     for attributes in anchors:
         link = attributes.get("href") or ""
         try:
@@ -193,9 +175,7 @@ def _html_files(
         filename = unquote(urlsplit(url).path.rsplit("/", 1)[-1])
         if not is_archive(filename) or not _belongs(filename, project):
             continue
-        metadata = attributes.get(
-            "data-core-metadata", attributes.get("data-dist-info-metadata")
-        )
+        metadata = attributes.get("data-core-metadata", attributes.get("data-dist-info-metadata"))
         signed = attributes.get("data-gpg-sig")
         yield File(
             filename=filename,
@@ -203,9 +183,7 @@ def _html_files(
             hashes=_hashes({fragment[1]: fragment[2]}) if fragment else {},
             requires_python=_text(attributes.get("data-requires-python")),
             # An empty attribute means yanked without a reason (PEP 592).
-            yanked=(_text(attributes["data-yanked"]) or True)
-            if "data-yanked" in attributes
-            else False,
+            yanked=(_text(attributes["data-yanked"]) or True) if "data-yanked" in attributes else False,
             core_metadata=_html_metadata(metadata),
             provenance=_https(attributes.get("data-provenance")),
             gpg_sig=signed == "true" if signed in ("true", "false") else None,
@@ -259,21 +237,13 @@ def _yanked(value: object) -> bool | str:
 
 
 def _size(value: object) -> int | None:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int)
-        or not 0 <= value <= MAX_SIZE_BYTES
-    ):
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_SIZE_BYTES:
         return None
     return value
 
 
 def _serial(value: object) -> int | None:
-    return (
-        value
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0
-        else None
-    )
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def _time(value: object) -> str | None:

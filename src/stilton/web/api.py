@@ -13,7 +13,6 @@ from stilton import __version__
 from stilton.accounts.users import Users
 from stilton.catalog.indexes import Indexes
 from stilton.catalog.pages import Pages
-from stilton.domain import negotiation
 from stilton.domain.errors import VersionNotFound
 from stilton.domain.indexes import public_keys
 from stilton.domain.names import project_name
@@ -133,14 +132,10 @@ class Api:
         user, index = request.path_params["user"], request.path_params["index"]
         name = project_name(request.path_params["project"])
         project = await self._pages.project(user, index, name)
-        return devpi_json.project_config(
-            project, f"{self._base(request)}/{user}/{index}/"
-        )
+        return devpi_json.project_config(project, f"{self._base(request)}/{user}/{index}/")
 
     def _base(self, request: Request) -> str:
-        return base_url(
-            request.scope, self._about.outside_url, trusted=self._trusted(request)
-        )
+        return base_url(request.scope, self._about.outside_url, trusted=self._trusted(request))
 
 
 def upstream_state(mirror: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -168,6 +163,4 @@ def answer(
 ) -> Response:
     """devpi's JSON; the content type must be exactly this, clients compare it."""
     body = devpi_json.reply(kind, result, message)
-    return Response(
-        body, status, headers={"content-type": "application/json", "vary": "Accept"}
-    )
+    return Response(body, status, headers={"content-type": "application/json", "vary": "Accept"})

@@ -8,7 +8,8 @@ everything else                                  web.routes
 
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
 
 from stilton.domain.errors import BadName
 from stilton.domain.names import project_name
@@ -62,7 +63,7 @@ class Front:
             await self._dispatch(scope, receive, began)
         except Broken:
             raise
-        except Exception as error:  # noqa: BLE001 - the request boundary: everything becomes an answer
+        except Exception as error:
             if began.yes:
                 raise
             await self._answers.error(scope, send, error)
@@ -71,17 +72,11 @@ class Front:
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
-        if len(path) > MAX_PATH_CHARS or _FORBIDDEN.search(
-            scope.get("raw_path") or b""
-        ):
+        if len(path) > MAX_PATH_CHARS or _FORBIDDEN.search(scope.get("raw_path") or b""):
             await self._bad_path(scope, send)
             return
         segments = path.split("/")[1:]
-        if (
-            scope["method"] in ("GET", "HEAD")
-            and len(segments) >= 2
-            and "+" not in segments[0] + segments[1]
-        ):  # noqa: PLR2004
+        if scope["method"] in ("GET", "HEAD") and len(segments) >= 2 and "+" not in segments[0] + segments[1]:  # noqa: PLR2004
             user, index, *rest = segments
             kind = rest[0] if rest else ""
             if kind in ("+f", "+e"):
@@ -96,9 +91,7 @@ class Front:
                     return
         await self._routes(scope, receive, send)
 
-    async def _simple(
-        self, scope: Scope, send: Send, user: str, index: str, rest: list[str]
-    ) -> None:
+    async def _simple(self, scope: Scope, send: Send, user: str, index: str, rest: list[str]) -> None:
         """`+simple` with what follows it; people are sent to the URL with a slash."""
         name = rest[0] if rest else ""
         slash = len(rest) == (2 if name else 1)
@@ -115,13 +108,9 @@ class Front:
         if normal != name or not (slash or is_installer(scope)):
             await self._redirect(scope, send, user, index, "+simple", normal, "")
             return
-        await self._pages.project(
-            scope, send, user, index, name, "../../" if slash else "../"
-        )
+        await self._pages.project(scope, send, user, index, name, "../../" if slash else "../")
 
-    async def _short(
-        self, scope: Scope, send: Send, user: str, index: str, rest: list[str]
-    ) -> None:
+    async def _short(self, scope: Scope, send: Send, user: str, index: str, rest: list[str]) -> None:
         """Installers' pages without `+simple`."""
         name = rest[0] if rest else ""
         if not name:
@@ -131,26 +120,16 @@ class Front:
         if normal != name:
             await self._redirect(scope, send, user, index, normal, "")
             return
-        await self._pages.project(
-            scope, send, user, index, name, "../" if len(rest) > 1 else ""
-        )
+        await self._pages.project(scope, send, user, index, name, "../" if len(rest) > 1 else "")
 
     async def _redirect(self, scope: Scope, send: Send, *segments: str) -> None:
         base = mount(scope, self._outside_url, trusted=self._trusts(scope))
         query = scope["query_string"].decode("latin-1")
-        location = (
-            base
-            + path_to(*segments)
-            + (f"?{query}" if query.isprintable() and query else "")
-        )
-        await self._answers.redirect(
-            scope, send, location, vary=VARY[1] + b", User-Agent"
-        )
+        location = base + path_to(*segments) + (f"?{query}" if query.isprintable() and query else "")
+        await self._answers.redirect(scope, send, location, vary=VARY[1] + b", User-Agent")
 
     async def _bad_path(self, scope: Scope, send: Send, status: int = 400) -> None:
-        text = (
-            b"This path is not one of an index: see / for the indexes that are here.\n"
-        )
+        text = b"This path is not one of an index: see / for the indexes that are here.\n"
         headers = [
             (b"content-type", b"text/plain; charset=utf-8"),
             (b"x-content-type-options", b"nosniff"),
@@ -167,7 +146,7 @@ class _Began:
         self._send = send
         self.yes = False
 
-    def __call__(self, message: dict[str, object]) -> Awaitable[None]:
+    def __call__(self, message: MutableMapping[str, Any]) -> Awaitable[None]:
         self.yes = True
         return self._send(message)
 

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from stilton.catalog import files as catalog
 from stilton.catalog.files import Arriving, Elsewhere, Files, OnDisk
 from stilton.domain import ranges
-from stilton.domain.files import quoted
 from stilton.domain.errors import StiltonError
+from stilton.domain.files import quoted
 from stilton.domain.ranges import Part, Unsatisfiable, Whole
 from stilton.metrics import Metrics
 from stilton.web.http import Answers, Header, Scope, Send, header, matches
@@ -38,9 +38,7 @@ class FileAnswers:
         self._answers = answers
         self._metrics = metrics
 
-    async def get(
-        self, scope: Scope, send: Send, user: str, index: str, path: str
-    ) -> None:
+    async def get(self, scope: Scope, send: Send, user: str, index: str, path: str) -> None:
         """The file at `path` (below the index, decoded)."""
         on_disk = self._files.ready(f"{user}/{index}", path)
         if on_disk is not None and _is_there(on_disk):
@@ -51,9 +49,7 @@ class FileAnswers:
             case OnDisk():
                 await self._on_disk(scope, send, path, found)
             case Elsewhere(url):
-                await self._answers.redirect(
-                    scope, send, quoted_url(url), vary=b"Accept-Encoding"
-                )
+                await self._answers.redirect(scope, send, quoted_url(url), vary=b"Accept-Encoding")
             case Arriving():
                 await self._arriving(scope, send, path, found)
 
@@ -67,28 +63,18 @@ class FileAnswers:
         if isinstance(choice, Unsatisfiable):
             await self._unsatisfiable(scope, send, file.size)
             return
-        first, last = (
-            (choice.first, choice.last)
-            if isinstance(choice, Part)
-            else (0, file.size - 1)
-        )
+        first, last = (choice.first, choice.last) if isinstance(choice, Part) else (0, file.size - 1)
         await send(self._start(scope, choice, headers, file.size))
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body", "body": b""})
             return
         self._metrics.counts["bytes", "cache"] += last - first + 1
-        if (
-            isinstance(choice, Whole)
-            and file.size > SMALL_BYTES
-            and _can_send_paths(scope)
-        ):
+        if isinstance(choice, Whole) and file.size > SMALL_BYTES and _can_send_paths(scope):
             await send({"type": "http.response.pathsend", "path": str(file.path)})
             return
         await _send_pieces(send, _read(file, first, last))
 
-    async def _arriving(
-        self, scope: Scope, send: Send, path: str, file: Arriving
-    ) -> None:
+    async def _arriving(self, scope: Scope, send: Send, path: str, file: Arriving) -> None:
         self._metrics.counts["files", "miss"] += 1
         if scope["method"] == "HEAD":
             size = await catalog.size(file)
@@ -110,18 +96,12 @@ class FileAnswers:
         if isinstance(choice, Unsatisfiable):
             await self._unsatisfiable(scope, send, download.size)
             return
-        first, last = (
-            (choice.first, choice.last)
-            if isinstance(choice, Part)
-            else (0, download.size - 1)
-        )
+        first, last = (choice.first, choice.last) if isinstance(choice, Part) else (0, download.size - 1)
         await send(self._start(scope, choice, headers, download.size))
         self._metrics.counts["bytes", "miss"] += last - first + 1
         await _send_pieces(send, download.pieces(first, last))
 
-    async def _passed(
-        self, scope: Scope, send: Send, path: str, file: Arriving
-    ) -> bool:
+    async def _passed(self, scope: Scope, send: Send, path: str, file: Arriving) -> bool:
         """Answer a small range of a file that is not here straight from upstream, if that works."""
         assert file.size is not None
         choice = _choose(scope, file.size, file.etag)
@@ -130,9 +110,7 @@ class FileAnswers:
         body = await catalog.passed_through(file, choice)
         if body is None:
             return False
-        await send(
-            self._start(scope, choice, _headers(path, file.etag, None), file.size)
-        )
+        await send(self._start(scope, choice, _headers(path, file.etag, None), file.size))
         await send({"type": "http.response.body", "body": body})
         return True
 
@@ -146,18 +124,14 @@ class FileAnswers:
             )
             length = (b"content-length", b"%d" % choice.size)
             return self._answers.start(scope, 206, [*headers, extent, length])
-        return self._answers.start(
-            scope, 200, [*headers, (b"content-length", b"%d" % size)]
-        )
+        return self._answers.start(scope, 200, [*headers, (b"content-length", b"%d" % size)])
 
     async def _unsatisfiable(self, scope: Scope, send: Send, size: int) -> None:
         headers = [
             (b"content-range", b"bytes */%d" % size),
             (b"content-type", b"text/plain; charset=utf-8"),
         ]
-        await self._answers.send(
-            scope, send, 416, headers, f"The file has {size} bytes.\n".encode()
-        )
+        await self._answers.send(scope, send, 416, headers, f"The file has {size} bytes.\n".encode())
 
 
 def quoted_url(url: str) -> str:
@@ -166,9 +140,7 @@ def quoted_url(url: str) -> str:
 
 
 def _choose(scope: Scope, size: int, etag: str | None) -> ranges.Choice:
-    return ranges.choose(
-        header(scope, b"range"), size, if_range=header(scope, b"if-range"), etag=etag
-    )
+    return ranges.choose(header(scope, b"range"), size, if_range=header(scope, b"if-range"), etag=etag)
 
 
 def _headers(path: str, etag: str | None, last_modified: str | None) -> list[Header]:
@@ -184,11 +156,7 @@ def _headers(path: str, etag: str | None, last_modified: str | None) -> list[Hea
     ]
     if etag is not None:
         headers.append((b"etag", etag.encode()))
-    if (
-        last_modified is not None
-        and last_modified.isascii()
-        and last_modified.isprintable()
-    ):
+    if last_modified is not None and last_modified.isascii() and last_modified.isprintable():
         headers.append((b"last-modified", last_modified.encode()))
     return headers
 
@@ -219,9 +187,7 @@ async def _read(file: OnDisk, first: int, last: int) -> AsyncIterator[bytes]:
             yield os.pread(descriptor, last - first + 1, first)
             return
         while first <= last:
-            piece = await asyncio.to_thread(
-                os.pread, descriptor, min(READ_BYTES, last - first + 1), first
-            )
+            piece = await asyncio.to_thread(os.pread, descriptor, min(READ_BYTES, last - first + 1), first)
             if not piece:
                 raise OSError(f"{file.path.name} ends early")
             first += len(piece)
@@ -240,5 +206,5 @@ async def _send_pieces(send: Send, pieces: AsyncIterator[bytes]) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-class Broken(Exception):  # noqa: N818 - a state of the transfer, not of the program
+class Broken(Exception):
     """The body stopped half way: the server must close the connection."""

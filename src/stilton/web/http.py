@@ -77,16 +77,12 @@ class Answers:
             }
         )
 
-    async def not_modified(
-        self, scope: Scope, send: Send, headers: list[Header]
-    ) -> None:
+    async def not_modified(self, scope: Scope, send: Send, headers: list[Header]) -> None:
         """304: the client has it."""
         await send(self.start(scope, 304, headers))
         await send({"type": "http.response.body", "body": b""})
 
-    async def redirect(
-        self, scope: Scope, send: Send, location: str, vary: bytes = b"Accept"
-    ) -> None:
+    async def redirect(self, scope: Scope, send: Send, location: str, vary: bytes = b"Accept") -> None:
         """302 to `location`, which the caller made safe."""
         await self.send(
             scope,

@@ -88,9 +88,7 @@ def _normalised(endpoint: Endpoint) -> Endpoint:
         if name == parameters["project"]:
             return await endpoint(request)
         rest = [parameters["version"]] if "version" in parameters else []
-        return RedirectResponse(
-            path_to(parameters["user"], parameters["index"], name, *rest), 302
-        )
+        return RedirectResponse(path_to(parameters["user"], parameters["index"], name, *rest), 302)
 
     return endpoint_or_redirect
 

@@ -19,9 +19,7 @@ from stilton.mirror.lru import Lru
 from stilton.render import simple
 from stilton.web.http import Answers, Header, Scope, Send, header, matches
 
-INSTALLER = re.compile(
-    r"(?:[^ ]* )*(?:distribute|setuptools|pip|pex|uv|poetry|pdm|unearth)/"
-)
+INSTALLER = re.compile(r"(?:[^ ]* )*(?:distribute|setuptools|pip|pex|uv|poetry|pdm|unearth)/")
 REMEMBERED = 20_000
 VARY: Header = (b"vary", b"Accept, Accept-Encoding")
 # Revalidated each time, which costs microseconds: a new release is seen at once.
@@ -62,16 +60,12 @@ class SimplePages:
                 encoding = value
             elif key == b"if-none-match":
                 condition = value
-        ready = self._ready.get(
-            (scope["path"], scope["query_string"], accept, encoding)
-        )
+        ready = self._ready.get((scope["path"], scope["query_string"], accept, encoding))
         if ready is None or not self._pages.is_good(ready.page):
             return None
         return ready, condition
 
-    async def send_ready(
-        self, scope: Scope, send: Send, ready: Ready, condition: bytes
-    ) -> None:
+    async def send_ready(self, scope: Scope, send: Send, ready: Ready, condition: bytes) -> None:
         """Send what `ready` found."""
         if condition and matches(condition.decode("latin-1"), ready.etag):
             await self._answers.not_modified(scope, send, ready.headers)
@@ -80,17 +74,13 @@ class SimplePages:
         body = b"" if scope["method"] == "HEAD" else ready.body
         await send({"type": "http.response.body", "body": body})
 
-    async def project(
-        self, scope: Scope, send: Send, user: str, index: str, name: str, prefix: str
-    ) -> None:
+    async def project(self, scope: Scope, send: Send, user: str, index: str, name: str, prefix: str) -> None:
         """One project. `prefix`: from this URL to the index."""
         try:
             project = project_name(name)
         except BadName:
             raise ProjectNotFound(name[:200], f"{user}/{index}") from None
-        form = negotiation.simple_format(
-            header(scope, b"accept"), _query(scope, "format")
-        )
+        form = negotiation.simple_format(header(scope, b"accept"), _query(scope, "format"))
         coding = negotiation.coding(header(scope, b"accept-encoding"))
         rendered = await self._pages.get(
             user, index, project,
@@ -119,15 +109,9 @@ class SimplePages:
 
     async def names(self, scope: Scope, send: Send, user: str, index: str) -> None:
         """The list of all projects, by way of a file: it may have tens of megabytes."""
-        form = negotiation.simple_format(
-            header(scope, b"accept"), _query(scope, "format")
-        )
+        form = negotiation.simple_format(header(scope, b"accept"), _query(scope, "format"))
         names = await self._pages.names(user, index)
-        pieces = (
-            simple.list_json(names)
-            if form.is_json
-            else simple.list_html(names, f"{user}/{index}")
-        )
+        pieces = simple.list_json(names) if form.is_json else simple.list_html(names, f"{user}/{index}")
         headers = [
             (b"content-type", form.content_type.encode()),
             VARY,
@@ -139,25 +123,17 @@ class SimplePages:
             await anyio.to_thread.run_sync(page.writelines, pieces)
             size = page.tell()
             page.seek(0)
-            await send(
-                self._answers.start(
-                    scope, 200, [*headers, (b"content-length", b"%d" % size)]
-                )
-            )
+            await send(self._answers.start(scope, 200, [*headers, (b"content-length", b"%d" % size)]))
             if scope["method"] != "HEAD":
                 while piece := await anyio.to_thread.run_sync(page.read, 1 << 20):
-                    await send(
-                        {"type": "http.response.body", "body": piece, "more_body": True}
-                    )
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
 
 
 def is_installer(scope: Scope) -> bool:
     """Whether a program that installs is asking: by its name, or by the types it takes."""
     agent = header(scope, b"user-agent") or ""
-    return bool(INSTALLER.match(agent)) or negotiation.wants_simple_json(
-        header(scope, b"accept")
-    )
+    return bool(INSTALLER.match(agent)) or negotiation.wants_simple_json(header(scope, b"accept"))
 
 
 def _headers(content_type: str, rendered: Rendered) -> list[Header]:
@@ -179,7 +155,5 @@ def _headers(content_type: str, rendered: Rendered) -> list[Header]:
 def _query(scope: Scope, name: str) -> str | None:
     if not scope["query_string"]:
         return None
-    values = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=20).get(
-        name
-    )
+    values = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=20).get(name)
     return values[0] if values else None

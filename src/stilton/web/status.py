@@ -40,9 +40,7 @@ _HELP = {
 class Status:
     """Health and numbers of this server. `serves()`: raises when the database cannot be read."""
 
-    def __init__(
-        self, metrics: Metrics, run: Path, indexes: Indexes, serial: Callable[[], int]
-    ) -> None:
+    def __init__(self, metrics: Metrics, run: Path, indexes: Indexes, serial: Callable[[], int]) -> None:
         self._metrics = metrics
         self._run = run
         self._indexes = indexes
@@ -52,9 +50,7 @@ class Status:
         """200 when this server can answer; upstreams that are down do not make it ill."""
         del request
         mirrors = await self._indexes.all()
-        upstreams = {
-            mirror.config.name: "down" if mirror.is_down else "up" for mirror in mirrors
-        }
+        upstreams = {mirror.config.name: "down" if mirror.is_down else "up" for mirror in mirrors}
         body = {
             "status": "ok",
             "version": __version__,
@@ -72,14 +68,10 @@ class Status:
         total = await anyio.to_thread.run_sync(self._metrics.total, self._run)
         registry = CollectorRegistry()
         registry.register(_Families([*_families(total), *await self._gauges()]))
-        return Response(
-            generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST}
-        )
+        return Response(generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST})
 
     async def _gauges(self) -> list[Metric]:
-        up = GaugeMetricFamily(
-            "stilton_upstream_up", "1 while the upstream answers", labels=["index"]
-        )
+        up = GaugeMetricFamily("stilton_upstream_up", "1 while the upstream answers", labels=["index"])
         since = GaugeMetricFamily(
             "stilton_upstream_down_seconds",
             "how long it has not answered",
@@ -92,9 +84,7 @@ class Status:
                 [mirror.config.name],
                 0 if opened_at is None else max(0.0, time.time() - opened_at),
             )
-        serial = GaugeMetricFamily(
-            "stilton_serial", "last commit", value=self._serial()
-        )
+        serial = GaugeMetricFamily("stilton_serial", "last commit", value=self._serial())
         return [up, since, serial]
 
 
@@ -108,18 +98,13 @@ class _Families(Collector):
 
 def _families(metrics: Metrics) -> Iterator[Metric]:
     counters: dict[str, CounterMetricFamily] = {
-        name: CounterMetricFamily(f"stilton_{name}", text, labels=["kind"])
-        for name, text in _HELP.items()
+        name: CounterMetricFamily(f"stilton_{name}", text, labels=["kind"]) for name, text in _HELP.items()
     }
     for (name, label), value in sorted(metrics.counts.items()):
-        family = counters.setdefault(
-            name, CounterMetricFamily(f"stilton_{name}", name, labels=["kind"])
-        )
+        family = counters.setdefault(name, CounterMetricFamily(f"stilton_{name}", name, labels=["kind"]))
         family.add_metric([label], value)
     yield from counters.values()
-    latency = HistogramMetricFamily(
-        "stilton_latency_seconds", "how long things took", labels=["what"]
-    )
+    latency = HistogramMetricFamily("stilton_latency_seconds", "how long things took", labels=["what"])
     for what, histogram in sorted(metrics.latencies.items()):
         latency.add_metric([what], _buckets(histogram), histogram.sum_s)
     yield latency
@@ -128,9 +113,7 @@ def _families(metrics: Metrics) -> Iterator[Metric]:
 def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
     total = 0
     buckets: list[tuple[str, float]] = []
-    for bound, count in zip(
-        (*LATENCY_BUCKETS_S, "+Inf"), histogram.counts, strict=True
-    ):
+    for bound, count in zip((*LATENCY_BUCKETS_S, "+Inf"), histogram.counts, strict=True):
         total += count
         buckets.append((str(bound), total))
     return buckets

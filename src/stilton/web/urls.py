@@ -38,23 +38,14 @@ def outside_of(scope: Scope, outside_url: str | None, *, trusted: bool) -> str |
 
 def is_outside_url(url: str) -> bool:
     """Whether `url` may be used to build links: http(s), a plain host, printable."""
-    if (
-        len(url) > MAX_URL_CHARS
-        or not url.isascii()
-        or not url.isprintable()
-        or " " in url
-    ):
+    if len(url) > MAX_URL_CHARS or not url.isascii() or not url.isprintable() or " " in url:
         return False
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
         return False
-    return (
-        parts.scheme in ("http", "https")
-        and bool(parts.hostname)
-        and "@" not in parts.netloc
-    )
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
 
 
 def path_to(*segments: str) -> str:
@@ -72,11 +63,7 @@ def is_trusted(address: str | None, proxies: tuple[str, ...]) -> bool:
         return False
     if ip.is_loopback or "*" in proxies:
         return True
-    return any(
-        ip in ipaddress.ip_network(proxy, strict=False)
-        for proxy in proxies
-        if proxy != "*"
-    )
+    return any(ip in ipaddress.ip_network(proxy, strict=False) for proxy in proxies if proxy != "*")
 
 
 def _is_host(host: str) -> bool:

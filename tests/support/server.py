@@ -1,0 +1,110 @@
+"""The real commands as processes, ended by process id whatever happens."""
+
+import contextlib
+import http.client
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+BIN = Path(sys.executable).parent
+START_WITHIN_S = 20.0
+
+
+@dataclass
+class Server:
+    """A running `devpi-server`. `log()` is all it wrote so far."""
+
+    url: str
+    port: int
+    process: subprocess.Popen[bytes]
+    logfile: Path
+
+    def log(self) -> str:
+        return self.logfile.read_text()
+
+    def get(self, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            connection.request("GET", path, headers={k.replace("_", "-"): v for k, v in headers.items()})
+            response = connection.getresponse()
+            return response.status, {k.lower(): v for k, v in response.getheaders()}, response.read()
+        finally:
+            connection.close()
+
+    def workers(self) -> list[int]:
+        """Process ids of the workers."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(pid) for pid in children.split()]
+
+    def kill(self) -> None:
+        """kill -9, of the server and its workers."""
+        for pid in [self.process.pid, *self.workers()]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait(10)
+
+
+def run(
+    command: str, *arguments: str, env: dict[str, str] | None = None, timeout: float = 60
+) -> subprocess.CompletedProcess[str]:
+    """Run a command of ours to its end."""
+    return subprocess.run(
+        [BIN / command, *arguments], capture_output=True, text=True, timeout=timeout, check=False,
+        env=clean_env(**(env or {})),
+    )  # fmt: skip
+
+
+def clean_env(**more: str) -> dict[str, str]:
+    """The environment without what would lead tools or the server elsewhere."""
+    drop = re.compile(r"(PIP_|UV_|DEVPI|.*_proxy$|.*_PROXY$)")
+    kept = {k: v for k, v in os.environ.items() if not drop.match(k)}
+    return {**kept, "PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1", "PYTHONWARNINGS": "", **more}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def a_server(serverdir: Path, *arguments: str, env: dict[str, str] | None = None) -> Iterator[Server]:
+    """Start `devpi-server` on an existing folder, wait until it answers; end it after."""
+    port = free_port()
+    logfile = serverdir.parent / f"server-{port}.log"
+    with logfile.open("wb") as out:
+        process = subprocess.Popen(
+            [BIN / "devpi-server", "--serverdir", serverdir, "--host", "127.0.0.1", "--port", str(port), *arguments],
+            stdout=out, stderr=subprocess.STDOUT, env=clean_env(**(env or {})),
+        )  # fmt: skip
+    server = Server(f"http://127.0.0.1:{port}", port, process, logfile)
+    try:
+        _wait(server)
+        yield server
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                server.kill()
+
+
+def _wait(server: Server) -> None:
+    end = time.monotonic() + START_WITHIN_S
+    while time.monotonic() < end:
+        if server.process.poll() is not None:
+            raise AssertionError(f"devpi-server ended with {server.process.returncode}:\n{server.log()}")
+        with contextlib.suppress(OSError):
+            if server.get("/+health")[0] == 200:
+                return
+        time.sleep(0.02)
+    raise AssertionError(f"devpi-server did not answer within {START_WITHIN_S} s:\n{server.log()}")

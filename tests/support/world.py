@@ -1,0 +1,103 @@
+"""A server with its upstream, in this process: what most tests of behaviour stand in.
+
+async with a_world(tmp_path) as world:
+    world.upstream.add("pkg", a_wheel())
+    page = await world.client.get("/root/pypi/+simple/pkg/")
+"""
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stilton import config
+from stilton.accounts import setup
+from stilton.app import App
+from stilton.db.database import Transaction
+from stilton.serverdir import ServerDir
+from tests.support.client import Client
+from tests.support.upstream import FakeUpstream
+
+START = 1_750_000_000.0
+
+
+class Clock:
+    """A clock that stands until told otherwise. Unix seconds."""
+
+    def __init__(self, at: float = START) -> None:
+        self.at = at
+
+    def __call__(self) -> float:
+        return self.at
+
+    def pass_s(self, seconds: float) -> None:
+        self.at += seconds
+
+
+@dataclass
+class World:
+    """`restart()` closes the app and opens another one on the same folder, with other settings."""
+
+    path: Path
+    upstream: FakeUpstream
+    clock: Clock
+    app: App
+    client: Client
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    async def restart(self, **settings: Any) -> None:
+        await self.app.close()
+        self.settings.update(settings)
+        self.app = an_app(self.path, self.clock, self.settings)
+        await self.app.open()
+        self.client = Client(self.app)
+
+    def another_app(self, **settings: Any) -> App:
+        """A second worker on the same folder."""
+        return an_app(self.path, self.clock, {**self.settings, "workers": 2, **settings})
+
+    @property
+    def blobs(self) -> list[Path]:
+        return sorted(path for path in (self.path / "blobs").rglob("*") if path.is_file())
+
+
+def make_serverdir(path: Path, mirror_url: str, **keys: Any) -> None:
+    """What `devpi-init` does; `keys`: more of root/pypi's configuration."""
+
+    def fill(tx: Transaction) -> None:
+        setup.first_user(tx, "no-hash", now=START)
+        setup.first_index(tx, {**setup.pypi_keys(mirror_url), **keys})
+
+    place = ServerDir(path)
+    place.create(fill, now=lambda: START)
+    place.unlock()
+    place.run.mkdir(exist_ok=True)
+
+
+def an_app(path: Path, clock: Clock, settings: dict[str, Any]) -> App:
+    named = {
+        "serverdir": str(path),
+        "access-log": "no",
+        "read-ahead": "no",
+        **{k.replace("_", "-"): v for k, v in settings.items()},
+    }
+    return App(config.load(named, {}), now=clock)
+
+
+@contextlib.asynccontextmanager
+async def a_world(
+    path: Path, *, upstream: FakeUpstream | None = None, keys: dict[str, Any] | None = None, **settings: Any
+) -> AsyncIterator[World]:
+    """`keys`: configuration of root/pypi; `settings`: of the server."""
+    async with upstream or FakeUpstream() as fake:
+        folder = path / "server"
+        make_serverdir(folder, fake.url, **(keys or {}))
+        clock = Clock()
+        app = an_app(folder, clock, settings)
+        await app.open()
+        world = World(folder, fake, clock, app, Client(app), dict(settings))
+        try:
+            yield world
+        finally:
+            await world.app.close()
