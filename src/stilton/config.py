@@ -122,9 +122,9 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], configfile: str |
 
 def _checked(values: dict[str, Any]) -> Config:
     values["serverdir"] = Path(values["serverdir"]).expanduser().absolute()
-    if not 1 <= values["port"] <= 65535:  # noqa: PLR2004
+    if not 1 <= values["port"] <= 65535:
         raise SetupError(f"--port is {values['port']}: it takes a number from 1 to 65535.")
-    if not 1 <= values["workers"] <= 256:  # noqa: PLR2004
+    if not 1 <= values["workers"] <= 256:
         raise SetupError(f"--workers is {values['workers']}: it takes a number from 1 to 256.")
     if values["role"] not in ("auto", "standalone"):
         raise SetupError(f"--role is {values['role']!r}: this version takes standalone or auto.")
@@ -188,7 +188,5 @@ def _read(configfile: str | None) -> dict[str, Any]:
     if section is None or section == "":
         return {}
     if not isinstance(section, dict):
-        raise SetupError(
-            f"Error in config file {path!r}: {SECTION} takes a mapping of option names to values."
-        )
+        raise SetupError(f"Error in config file {path!r}: {SECTION} takes a mapping of option names to values.")
     return section

@@ -98,9 +98,7 @@ class ServerDir:
         try:
             return str(json.loads(self._nodeinfo.read_text())["uuid"])
         except (OSError, ValueError, KeyError) as error:
-            raise SetupError(
-                f"{self._nodeinfo} cannot be read ({error}); restore it from a backup."
-            ) from error
+            raise SetupError(f"{self._nodeinfo} cannot be read ({error}); restore it from a backup.") from error
 
     def lock(self) -> None:
         """Become the only writer, until the process ends. Raises SetupError when another is."""

@@ -29,9 +29,7 @@ class Dist:
         return f"+f/{self.sha256[:3]}/{self.sha256[3:16]}/{self.filename}"
 
 
-def metadata_of(
-    name: str, version: str, requires: tuple[str, ...] = (), requires_python: str | None = None
-) -> bytes:
+def metadata_of(name: str, version: str, requires: tuple[str, ...] = (), requires_python: str | None = None) -> bytes:
     lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
     lines += [f"Requires-Dist: {requirement}" for requirement in requires]
     if requires_python:

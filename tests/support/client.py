@@ -36,9 +36,7 @@ class Answer:
 class Client:
     """`client`: (address, port) of the peer that the app sees."""
 
-    def __init__(
-        self, app: App, *, paths: bool = True, client: tuple[str, int] = ("127.0.0.1", 50000)
-    ) -> None:
+    def __init__(self, app: App, *, paths: bool = True, client: tuple[str, int] = ("127.0.0.1", 50000)) -> None:
         self._app = app
         self._paths = paths
         self._client = client

@@ -201,9 +201,7 @@ class FakeUpstream:
             body = {"meta": {"api-version": "1.1"}, "projects": [{"name": name} for name in self.projects]}
             return web.Response(body=msgspec.json.encode(body), headers={"Content-Type": JSON})
         links = "".join(f'<a href="{name}/">{name}</a>\n' for name in self.projects)
-        return web.Response(
-            text=f"<!DOCTYPE html><html><body>{links}</body></html>", content_type="text/html"
-        )
+        return web.Response(text=f"<!DOCTYPE html><html><body>{links}</body></html>", content_type="text/html")
 
     def _page(self, request: web.Request, name: str) -> web.Response:
         project = self.projects[name]
@@ -235,9 +233,7 @@ class FakeUpstream:
                 entry["core-metadata"] = {"sha256": dist.metadata_sha256}
             entry.update(project.extra.get(dist.filename, {}))
             files.append(entry)
-        versions = list(
-            dict.fromkeys(dist.filename.split("-")[1].removesuffix(".tar.gz") for dist in project.dists)
-        )
+        versions = list(dict.fromkeys(dist.filename.split("-")[1].removesuffix(".tar.gz") for dist in project.dists))
         page = {
             "meta": {"api-version": "1.1"},
             "name": name,
@@ -256,17 +252,11 @@ class FakeUpstream:
                 if self.metadata and dist.filename.endswith(".whl")
                 else ""
             )
-            lines.append(
-                f'<a href="../../files/{dist.filename}{fragment}"{attribute}>{dist.filename}</a><br>'
-            )
+            lines.append(f'<a href="../../files/{dist.filename}{fragment}"{attribute}>{dist.filename}</a><br>')
         return ("<!DOCTYPE html><html><body>" + "\n".join(lines) + "</body></html>").encode()
 
     async def _file(self, request: web.Request, content: bytes, fault: Fault | None) -> web.StreamResponse:
-        headers = (
-            {"Accept-Ranges": "bytes", "Last-Modified": "Mon, 06 May 2024 07:08:09 GMT"}
-            if self.ranges
-            else {}
-        )
+        headers = {"Accept-Ranges": "bytes", "Last-Modified": "Mon, 06 May 2024 07:08:09 GMT"} if self.ranges else {}
         status, first, last = 200, 0, len(content) - 1
         asked = request.headers.get("Range")
         if asked and self.ranges and content:
@@ -276,9 +266,7 @@ class FakeUpstream:
             status = 206
             headers["Content-Range"] = f"bytes {first}-{last}/{len(content)}"
         part = content[first : last + 1]
-        response = web.StreamResponse(
-            status=status, headers={**headers, "Content-Type": "application/octet-stream"}
-        )
+        response = web.StreamResponse(status=status, headers={**headers, "Content-Type": "application/octet-stream"})
         response.content_length = len(part)
         await response.prepare(request)
         if request.method == "HEAD":

@@ -39,7 +39,7 @@ class Partial:
                 return False
             # The last writer may have removed the file between our open and our lock.
             try:
-                ours = os.stat(self._lock_path).st_ino == os.fstat(lock).st_ino
+                ours = self._lock_path.stat().st_ino == os.fstat(lock).st_ino
             except FileNotFoundError:
                 ours = False
             if ours:
@@ -51,9 +51,7 @@ class Partial:
         """Start with no bytes. `head`: what readers need to answer a client. Raises StorageFull."""
         try:
             self._out = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
-            self._hashes = {
-                name: hashlib.new(name, usedforsecurity=False) for name in algorithms | {"sha256"}
-            }
+            self._hashes = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms | {"sha256"}}
             self.size = 0
             temporary = self._head.with_suffix(".tmp")
             temporary.write_text(json.dumps(head))

@@ -74,11 +74,7 @@ class Indexes:
         async with self._lock:
             if not self._outdated:
                 return
-            wanted = {
-                index.full_name: index
-                for index in await self._db.read(accounts.all_indexes)
-                if index.is_mirror
-            }
+            wanted = {index.full_name: index for index in await self._db.read(accounts.all_indexes) if index.is_mirror}
             for name in [name for name in self._mirrors if name not in wanted]:
                 await self._mirrors.pop(name).close()
             for index in wanted.values():

@@ -85,7 +85,7 @@ def _address(host: str) -> str:
     except OSError as error:
         raise SetupError(f"--host is {host!r}: no address has that name ({error}).") from error
     # `localhost` means 127.0.0.1 to most clients' first try.
-    return str(sorted(found, key=lambda entry: entry[0] != socket.AF_INET)[0][4][0])
+    return str(min(found, key=lambda entry: entry[0] != socket.AF_INET)[4][0])
 
 
 def _check_address(config: Config) -> None:

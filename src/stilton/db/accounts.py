@@ -52,9 +52,7 @@ def all_indexes(connection: Connection) -> list[Index]:
 def put_index(tx: Transaction, entry: Index) -> None:
     """Create an index, or replace its configuration."""
     row = {"user": entry.user, "name": entry.name, "keys": json.dumps(entry.keys)}
-    tx.sql.execute(
-        insert(indexes).values(row).on_conflict_do_update(index_elements=["user", "name"], set_=row)
-    )
+    tx.sql.execute(insert(indexes).values(row).on_conflict_do_update(index_elements=["user", "name"], set_=row))
     tx.note(changes.of_index(entry.full_name))
 
 

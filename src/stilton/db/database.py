@@ -158,9 +158,7 @@ def _log_changes(transaction: Transaction, now: float) -> None:
     for entity in dict.fromkeys(transaction.changed):
         serial += 1
         row = {"entity": entity, "serial": serial, "at": now}
-        transaction.sql.execute(
-            insert(changes).values(row).on_conflict_do_update(index_elements=["entity"], set_=row)
-        )
+        transaction.sql.execute(insert(changes).values(row).on_conflict_do_update(index_elements=["entity"], set_=row))
 
 
 def _set_up(connection: Any, _record: object) -> None:  # noqa: ANN401 - DBAPI connections have no common type

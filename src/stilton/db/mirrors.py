@@ -79,18 +79,14 @@ def keep_page(tx: Transaction, mirror: IndexName, kept: Page) -> None:
         "status": status.status if status else None,
         "checked_at": kept.checked_at,
     }
-    tx.sql.execute(
-        insert(mirrored).values(row).on_conflict_do_update(index_elements=["mirror", "project"], set_=row)
-    )
+    tx.sql.execute(insert(mirrored).values(row).on_conflict_do_update(index_elements=["mirror", "project"], set_=row))
     tx.note(changes.of_project(mirror, kept.project.name))
 
 
 def confirm_page(tx: Transaction, mirror: IndexName, project: ProjectName, checked_at: float) -> None:
     """Upstream said "not modified": nothing changed but the time. Not in the log of changes."""
     tx.sql.execute(
-        update(mirrored)
-        .where(mirrored.c.mirror == mirror, mirrored.c.project == project)
-        .values(checked_at=checked_at)
+        update(mirrored).where(mirrored.c.mirror == mirror, mirrored.c.project == project).values(checked_at=checked_at)
     )
 
 
@@ -172,9 +168,7 @@ def project_list(connection: Connection, mirror: IndexName) -> ProjectList | Non
 def keep_project_list(tx: Transaction, mirror: IndexName, kept: ProjectList) -> None:
     """Replace the list of names."""
     row = {"mirror": mirror, **msgspec.structs.asdict(kept)}
-    tx.sql.execute(
-        insert(project_lists).values(row).on_conflict_do_update(index_elements=["mirror"], set_=row)
-    )
+    tx.sql.execute(insert(project_lists).values(row).on_conflict_do_update(index_elements=["mirror"], set_=row))
 
 
 def _held(row: RowMapping) -> Held:

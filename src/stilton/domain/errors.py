@@ -104,8 +104,7 @@ class NotHeld(StiltonError):
 
     def __init__(self, what: str, index: str, *, is_page: bool = False) -> None:
         super().__init__(
-            f"offline mode: {what} is not held on {index}; "
-            "start the server without --offline-mode once to fetch it"
+            f"offline mode: {what} is not held on {index}; start the server without --offline-mode once to fetch it"
         )
         self.what = what
         self.is_page = is_page

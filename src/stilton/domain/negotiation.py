@@ -20,7 +20,7 @@ class Coding(enum.Enum):
     ZSTD = "zstd"
 
 
-class Format(msgspec.Struct, frozen=True):
+class Format(msgspec.Struct, frozen=True, kw_only=True):
     """A simple page's form: how to render (`is_json`), and the Content-Type to name it by."""
 
     is_json: bool
@@ -28,11 +28,11 @@ class Format(msgspec.Struct, frozen=True):
 
 
 _OFFERS = {
-    JSON_V1: Format(True, JSON_V1),
-    "application/vnd.pypi.simple.latest+json": Format(True, JSON_V1),
-    HTML_V1: Format(False, HTML_V1),
-    "application/vnd.pypi.simple.latest+html": Format(False, HTML_V1),
-    HTML: Format(False, HTML + "; charset=utf-8"),
+    JSON_V1: Format(is_json=True, content_type=JSON_V1),
+    "application/vnd.pypi.simple.latest+json": Format(is_json=True, content_type=JSON_V1),
+    HTML_V1: Format(is_json=False, content_type=HTML_V1),
+    "application/vnd.pypi.simple.latest+html": Format(is_json=False, content_type=HTML_V1),
+    HTML: Format(is_json=False, content_type=HTML + "; charset=utf-8"),
 }
 _ASKABLE = (JSON_V1, HTML_V1, HTML)
 _Q = re.compile(r"(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)")
@@ -57,7 +57,7 @@ def simple_format(accept: str | None, query_format: str | None = None) -> Format
     for rank, offer in enumerate(_OFFERS):
         quality, exactness = _quality(offer, ranges)
         # A wildcard asks for nothing in particular: text/html is what browsers and curl expect.
-        preference = -rank if exactness == 2 else (1 if offer == HTML else -rank)  # noqa: PLR2004
+        preference = -rank if exactness == 2 else (1 if offer == HTML else -rank)
         standing = (quality, exactness, preference)
         if quality > 0 and (best is None or standing > best):
             best, chosen = standing, offer

@@ -52,10 +52,7 @@ class Names:
             return await self._known()
         kept = await self._db.read(mirrors.project_list, self._mirror)
         max_age_s = max(MIN_MAX_AGE_S, self._upstream.config.cache_expiry_s)
-        if (
-            freshness.plan(kept.checked_at if kept else None, now=self._now(), max_age_s=max_age_s)
-            is not Plan.SERVE
-        ):
+        if freshness.plan(kept.checked_at if kept else None, now=self._now(), max_age_s=max_age_s) is not Plan.SERVE:
             try:
                 kept = await self._flights.join("", lambda: self._ask(kept))
             except UpstreamTrouble as trouble:

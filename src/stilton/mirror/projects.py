@@ -137,9 +137,7 @@ class Projects:
         kept = await self._db.read(mirrors.page, self._mirror, project)
         demanded = project in self._demanded
         self._demanded.discard(project)
-        young = freshness.plan(
-            kept.checked_at if kept else None, now=self._now(), max_age_s=self._max_age_s / 2
-        )
+        young = freshness.plan(kept.checked_at if kept else None, now=self._now(), max_age_s=self._max_age_s / 2)
         if kept and young is Plan.SERVE and not demanded:
             self._memory.put(project, kept)
             return kept

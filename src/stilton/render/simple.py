@@ -102,9 +102,7 @@ def _versions(project: Project) -> list[str]:
     """What upstream lists, and whatever its files show beyond that (PEP 700: a superset)."""
     known = dict.fromkeys(project.versions)
     if not known:
-        known.update(
-            (version, None) for file in project.files if (version := version_of(file.filename, project.name))
-        )
+        known.update((version, None) for file in project.files if (version := version_of(file.filename, project.name)))
     return list(known)
 
 

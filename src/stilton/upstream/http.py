@@ -62,9 +62,7 @@ class Network:
         Raises UpstreamUnavailable when there is none, UpstreamWrong when following
         it would break a rule above. `read_timeout_s`: between two pieces of it.
         """
-        timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=self._connect_timeout_s, sock_read=read_timeout_s
-        )
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout_s, sock_read=read_timeout_s)
         response = await self._follow(method, url, headers, timeout)
         try:
             async with response:

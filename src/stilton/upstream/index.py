@@ -104,7 +104,7 @@ class Upstream:
         """
         url = self.config.page_url(project)
         async with self._asked(url, etag, self._timeout_s) as response:
-            if response.status == 304:  # noqa: PLR2004
+            if response.status == 304:
                 return Unchanged()
             if response.status in _ABSENT:
                 return Absent()
@@ -114,18 +114,15 @@ class Upstream:
         header = response.headers.get("X-PyPI-Last-Serial", "")
         if header.isascii() and header.isdigit():
             found = msgspec.structs.replace(found, serial=int(header[:18]))
-        if serial is not None and found.serial is not None and found.serial < serial:
-            if not self.config.ignore_serial:
-                raise UpstreamWrong(
-                    f"{without_credentials(url)} went back from serial {serial} to {found.serial}"
-                )
+        if not self.config.ignore_serial and found.serial is not None and found.serial < (serial or 0):
+            raise UpstreamWrong(f"{without_credentials(url)} went back from serial {serial} to {found.serial}")
         return Changed(found, response.headers.get("ETag"))
 
     async def names(self, *, etag: str | None) -> tuple[list[ProjectName], str | None] | None:
         """All project names and the list's ETag; None when it did not change."""
         url = self.config.url.rstrip("/") + "/"
         async with self._asked(url, etag, max(LIST_TIMEOUT_S, self._timeout_s)) as response:
-            if response.status == 304:  # noqa: PLR2004
+            if response.status == 304:
                 return None
             _refuse(response, url)
             body = await self._body(response)
@@ -152,7 +149,7 @@ class Upstream:
         """A range of a file: (bytes, offset of the first, size of the whole); None when not supported."""
         headers = {"Accept-Encoding": "identity", "Range": range_header}
         async with self._sent("GET", url, headers, self._timeout_s) as response:
-            if response.status != 206 or "Content-Encoding" in response.headers:  # noqa: PLR2004
+            if response.status != 206 or "Content-Encoding" in response.headers:
                 return None
             start, size = _extent(response)
             if size is None or (response.content_length or limit_bytes + 1) > limit_bytes:
@@ -180,9 +177,7 @@ class Upstream:
         await self._client.close()
 
     @contextlib.asynccontextmanager
-    async def _asked(
-        self, url: str, etag: str | None, timeout_s: float
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _asked(self, url: str, etag: str | None, timeout_s: float) -> AsyncIterator[aiohttp.ClientResponse]:
         """A page, with retries and backoff for what may pass."""
         headers = {"Accept": ACCEPT, **({"If-None-Match": etag} if etag else {})}
         async with contextlib.AsyncExitStack() as stack:
@@ -210,7 +205,7 @@ class Upstream:
         self._breakers.check(url)
         try:
             async with self._client.request(method, url, headers, read_timeout_s=timeout_s) as response:
-                if response.status < 500:  # noqa: PLR2004
+                if response.status < 500:
                     self._breakers.succeeded(url)
                 else:
                     self._breakers.failed(url, f"HTTP status {response.status}")
@@ -226,21 +221,19 @@ class Upstream:
         async for piece in response.content.iter_any():
             size += len(piece)
             if size > limit_bytes:
-                raise UpstreamWrong(
-                    f"{without_credentials(str(response.url))} is larger than {limit_bytes} bytes"
-                )
+                raise UpstreamWrong(f"{without_credentials(str(response.url))} is larger than {limit_bytes} bytes")
             pieces.append(piece)
         self._metrics.count("upstream_bytes", by=size)
         return b"".join(pieces)
 
     async def _probe(self, url: str) -> None:
         async with self._client.request("HEAD", url, {}, read_timeout_s=self._timeout_s) as response:
-            if response.status >= 500:  # noqa: PLR2004
+            if response.status >= 500:
                 raise UpstreamUnavailable(without_credentials(url), f"HTTP status {response.status}")
 
 
 def _refuse(response: aiohttp.ClientResponse, url: str) -> None:
-    if response.status >= 500:  # noqa: PLR2004
+    if response.status >= 500:
         raise UpstreamUnavailable(without_credentials(url), f"HTTP status {response.status}")
     if response.status not in (200, 206):
         raise UpstreamRefused(without_credentials(url), response.status)
@@ -248,15 +241,13 @@ def _refuse(response: aiohttp.ClientResponse, url: str) -> None:
 
 def _extent(response: aiohttp.ClientResponse) -> tuple[int, int | None]:
     """(offset of the first byte, size of the whole file or None)."""
-    if response.status == 206:  # noqa: PLR2004
+    if response.status == 206:
         unit, _, rest = response.headers.get("Content-Range", "").partition(" ")
         first, _, tail = rest.partition("-")
         total = tail.partition("/")[2]
         if unit == "bytes" and first.isdigit() and total.isdigit():
             return int(first), int(total)
-        raise UpstreamWrong(
-            f"{without_credentials(str(response.url))} answers 206 without a usable Content-Range"
-        )
+        raise UpstreamWrong(f"{without_credentials(str(response.url))} answers 206 without a usable Content-Range")
     return (
         0,
         None if "Content-Encoding" in response.headers else response.content_length,

@@ -62,10 +62,7 @@ def parse_json(body: bytes, url: str, project: ProjectName) -> Project:
 def parse_html(body: bytes, url: str, project: ProjectName) -> Project:
     """A PEP 503 page. Raises UpstreamWrong."""
     tree = LexborHTMLParser(body)
-    metas = {
-        str(node.attributes.get("name")): node.attributes.get("content") or ""
-        for node in tree.css("meta[name]")
-    }
+    metas = {str(node.attributes.get("name")): node.attributes.get("content") or "" for node in tree.css("meta[name]")}
     _check_version(metas.get("pypi:repository-version") or "1.0", url)
     base = tree.css_first("base[href]")
     if base is not None:
@@ -75,9 +72,7 @@ def parse_html(body: bytes, url: str, project: ProjectName) -> Project:
     return Project(
         name=project,
         files=_unique(_html_files(anchors, url, project)),
-        status=_status({"status": status, "reason": metas.get("pypi:project-status-reason")})
-        if status
-        else None,
+        status=_status({"status": status, "reason": metas.get("pypi:project-status-reason")}) if status else None,
     )
 
 

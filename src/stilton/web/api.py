@@ -52,10 +52,8 @@ class Api:
 
     async def root(self, request: Request) -> Response:
         """All users and their indexes."""
-        found = {
-            keys["username"]: devpi_json.user_config(keys, indexes)
-            for keys, indexes in await self._users.all()
-        }
+        del request
+        found = {keys["username"]: devpi_json.user_config(keys, indexes) for keys, indexes in await self._users.all()}
         return answer("list:userconfig", found)
 
     async def user(self, request: Request) -> Response:

@@ -76,7 +76,7 @@ class Front:
             await self._bad_path(scope, send)
             return
         segments = path.split("/")[1:]
-        if scope["method"] in ("GET", "HEAD") and len(segments) >= 2 and "+" not in segments[0] + segments[1]:  # noqa: PLR2004
+        if scope["method"] in ("GET", "HEAD") and len(segments) >= 2 and "+" not in segments[0] + segments[1]:
             user, index, *rest = segments
             kind = rest[0] if rest else ""
             if kind in ("+f", "+e"):
@@ -85,17 +85,16 @@ class Front:
             if kind == "+simple":
                 await self._simple(scope, send, user, index, rest[1:])
                 return
-            if len(rest) <= 2 and not kind.startswith("+") and is_installer(scope):  # noqa: PLR2004
-                if len(rest) < 2 or not rest[1]:  # noqa: PLR2004
-                    await self._short(scope, send, user, index, rest)
-                    return
+            if len(rest) <= 2 and not any(rest[1:]) and not kind.startswith("+") and is_installer(scope):
+                await self._short(scope, send, user, index, rest)
+                return
         await self._routes(scope, receive, send)
 
     async def _simple(self, scope: Scope, send: Send, user: str, index: str, rest: list[str]) -> None:
         """`+simple` with what follows it; people are sent to the URL with a slash."""
         name = rest[0] if rest else ""
         slash = len(rest) == (2 if name else 1)
-        if len(rest) > 2 or (len(rest) == 2 and (rest[1] or not name)):  # noqa: PLR2004
+        if len(rest) > 2 or (len(rest) == 2 and (rest[1] or not name)):
             await self._bad_path(scope, send, status=404)
             return
         if not name:

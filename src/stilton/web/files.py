@@ -114,9 +114,7 @@ class FileAnswers:
         await send({"type": "http.response.body", "body": body})
         return True
 
-    def _start(
-        self, scope: Scope, choice: Whole | Part, headers: list[Header], size: int
-    ) -> dict[str, object]:
+    def _start(self, scope: Scope, choice: Whole | Part, headers: list[Header], size: int) -> dict[str, object]:
         if isinstance(choice, Part):
             extent = (
                 b"content-range",

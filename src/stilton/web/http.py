@@ -95,7 +95,7 @@ class Answers:
         """Words and a status for `error`; of unknown ones only the log is told."""
         status, title = status_of(error)
         detail = str(error)
-        if status == 500:  # noqa: PLR2004
+        if status == 500:
             log.error(
                 "Internal error on %s %s",
                 scope["method"],
