@@ -16,6 +16,7 @@ from stilton.catalog.files import Files
 from stilton.catalog.indexes import Indexes
 from stilton.catalog.pages import Pages
 from stilton.config import Config
+from stilton.db import mirrors
 from stilton.db.database import Database
 from stilton.domain.indexes import MirrorConfig
 from stilton.domain.names import IndexName, ProjectName
@@ -114,7 +115,8 @@ class App:
         )
         self._place = place
         self._housekeeping = asyncio.ensure_future(self._keep_house())
-        await indexes.all()
+        # The hottest statement is compiled now, not while the first client waits.
+        await asyncio.gather(indexes.all(), db.read(mirrors.held_file, IndexName(""), ""))
 
     async def close(self) -> None:
         """Close in reverse."""

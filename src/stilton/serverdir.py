@@ -15,11 +15,14 @@ import shutil
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stilton.blobs.local import LocalBlobs
 from stilton.db import migrate
-from stilton.db.database import Transaction, connect, write_now
 from stilton.domain.errors import SetupError
+
+if TYPE_CHECKING:
+    from stilton.db.database import Transaction
 
 FORMAT = "stilton-1"
 
@@ -52,11 +55,14 @@ class ServerDir:
             "Export it there with devpi-export and name another --serverdir here."
         )
 
-    def create(self, fill: Callable[[Transaction], None], *, now: Callable[[], float]) -> str:
+    def create(self, fill: "Callable[[Transaction], None]", *, now: Callable[[], float]) -> str:
         """Make the data; `fill` writes the first rows. Returns the uuid. Raises SetupError.
 
         The version file comes last: what is interrupted before it is made anew.
         """
+        # The process that only watches workers never needs SQLAlchemy: 20 MB.
+        from stilton.db.database import connect, write_now  # noqa: PLC0415
+
         if self.has_data() and self._version.exists():
             raise SetupError(f"The path '{self.path}' already contains devpi-server data.")
         try:

@@ -1,13 +1,12 @@
 """Bring a database file to this program's schema; refuse one from a newer program.
 
-Alembic is imported only when there is something to do: it would double the
-time to the first answer.
+Alembic and SQLAlchemy are imported only when there is something to do: they would
+double the time to the first answer and the memory of the process that watches workers.
 """
 
 import sqlite3
 from pathlib import Path
 
-from stilton.db.database import connect
 from stilton.domain.errors import SetupError
 
 HEAD = "0001"
@@ -43,6 +42,8 @@ def upgrade(path: Path) -> None:
         )
     from alembic import command  # noqa: PLC0415 - 0.2 s that most starts do not need
     from alembic.config import Config  # noqa: PLC0415
+
+    from stilton.db.database import connect  # noqa: PLC0415
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))

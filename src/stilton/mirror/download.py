@@ -26,11 +26,15 @@ from stilton.upstream.index import Stream, Upstream
 
 log = logging.getLogger(__name__)
 
-MEMORY_BYTES = 8 << 20
+MEMORY_BYTES = 1 << 20
 """Pieces kept for clients that keep up; more only while the disk is behind."""
-BACKLOG_BYTES = 16 << 20
+BACKLOG_BYTES = 4 << 20
 """Unwritten bytes at which reading from upstream pauses."""
-SEND_BYTES = 1 << 20
+PIECE_BYTES = 128 << 10
+"""What arrives is handed on in pieces of about this size: each wakes every client."""
+GATHER_S = 0.002
+"""No byte waits longer than this for others to fill a piece."""
+SEND_BYTES = 256 << 10
 RESUMES = 5
 FIRST_PAUSE_S = 0.2
 WATCH_S = 0.005
@@ -63,6 +67,9 @@ class Download:
         self._find_kept = find_kept
         self._starts: deque[int] = deque()
         self._pieces: deque[bytes] = deque()
+        self._gathered: list[bytes] = []
+        self._gathering: asyncio.TimerHandle | None = None
+        self._handed_on_at = 0.0
         self._received = 0
         self._written = 0
         self._proved = False
@@ -78,7 +85,8 @@ class Download:
     async def run(self) -> None:
         """Download, or watch another process do it; ends when the file is kept or given up."""
         try:
-            while not await asyncio.to_thread(self._partial.claim):
+            # Two system calls; a thread would cost ten times as much before the first byte.
+            while not self._partial.claim():
                 await self._watch()
             # Ours now; perhaps because the other process is done.
             kept = await self._find_kept()
@@ -152,6 +160,7 @@ class Download:
                     await self._take(stream)
                 break
             except UpstreamUnavailable as trouble:
+                self._hand_on()
                 if attempt == RESUMES or not self._writing or trouble.retry_after_s is not None:
                     await self._stop_writing()
                     raise
@@ -174,11 +183,11 @@ class Download:
         if kind in LIKELY_PAGE:
             # A captive portal or a login page, not a distribution.
             raise UpstreamWrong(f"upstream answers a web page in place of {self.file.filename}")
-        size = stream.size if stream.size is not None else None
+        size = stream.size
         modified = stream.headers.get("Last-Modified")
         best = best_hash(self.file.hashes)
         head = {"size": size, "last_modified": modified}
-        await asyncio.to_thread(self._partial.begin, {best[0]} if best else set(), head)
+        self._partial.begin({best[0]} if best else set(), head)
         self._reader = self._reader or Reader(self._partial.path)
         self._writing = asyncio.ensure_future(self._write())
         self._start(size, modified)
@@ -199,18 +208,39 @@ class Download:
                 skip -= len(known)
                 piece = piece[len(known) :]
             if piece:
-                self._metrics.count("upstream_bytes", by=len(piece))
-                self._starts.append(self._received)
-                self._pieces.append(piece)
-                self._received += len(piece)
                 at += len(piece)
-                self._wake()
+                self._gather(piece)
                 while self._received - self._written > BACKLOG_BYTES and not self._error:
                     await self._wait()
             if self._error:
                 raise self._error
+        self._hand_on()
         if self.size is not None and self._received < self.size:
             raise UpstreamUnavailable(self._upstream.config.name, "it ended the transfer early")
+
+    def _gather(self, piece: bytes) -> None:
+        """Hand on at once when clients wait, else in larger pieces."""
+        self._gathered.append(piece)
+        loop = asyncio.get_running_loop()
+        if loop.time() - self._handed_on_at > GATHER_S or sum(map(len, self._gathered)) >= PIECE_BYTES:
+            self._hand_on()
+        elif self._gathering is None:
+            self._gathering = loop.call_later(GATHER_S, self._hand_on)
+
+    def _hand_on(self) -> None:
+        if self._gathering:
+            self._gathering.cancel()
+            self._gathering = None
+        if not self._gathered:
+            return
+        piece = self._gathered[0] if len(self._gathered) == 1 else b"".join(self._gathered)
+        self._gathered.clear()
+        self._handed_on_at = asyncio.get_running_loop().time()
+        self._metrics.count("upstream_bytes", by=len(piece))
+        self._starts.append(self._received)
+        self._pieces.append(piece)
+        self._received += len(piece)
+        self._wake()
 
     def _known(self, at: int, count: int) -> bytes:
         return self._reader.read(at, count) if self._reader else b""
