@@ -11,6 +11,8 @@ import sys
 import time
 from collections.abc import Callable
 
+from starlette.requests import Request
+
 from stilton.accounts.users import Users
 from stilton.catalog.files import Files
 from stilton.catalog.indexes import Indexes
@@ -30,7 +32,7 @@ from stilton.web.files import FileAnswers
 from stilton.web.http import Answers, Receive, Scope, Send
 from stilton.web.simple import SimplePages
 from stilton.web.status import Status
-from stilton.web.urls import is_trusted
+from stilton.web.urls import is_trusted, mount
 
 log = logging.getLogger(__name__)
 access_log = logging.getLogger("stilton.access")
@@ -95,7 +97,9 @@ class App:
             client = scope.get("client")
             return is_trusted(client[0] if client else None, config.trusted_proxy)
 
-        serial = db.news if config.workers > 1 else lambda: db.serial
+        def serial() -> int:
+            return db.serial
+
         uuid = place.uuid()
         about = About(
             uuid=uuid, serverdir=str(config.serverdir), host=config.host, port=config.port,
@@ -103,15 +107,20 @@ class App:
         )  # fmt: skip
         self.answers = answers = Answers(uuid, metrics, serial)
         api = Api(users, indexes, pages, about, serial, lambda request: trusts(request.scope))
-        status = Status(metrics, place.run, indexes, serial)
+        status = Status(metrics, place.run, users, indexes, serial)
+
+        def mounted(request: Request) -> str:
+            return mount(request.scope, config.outside_url, trusted=trusts(request.scope))
+
         self._front = Front(
             SimplePages(pages, answers, place.run),
             FileAnswers(files, answers, metrics),
             answers,
-            routes.build(api, status, pages, answers),
+            routes.build(api, status, pages, answers, mounted),
             outside_url=config.outside_url,
             trusts=trusts,
             timed=metrics.took,
+            notice=db.news if config.workers > 1 else None,
         )
         self._place = place
         self._housekeeping = asyncio.ensure_future(self._keep_house())
@@ -159,7 +168,7 @@ class App:
         if lines and self.config.access_log:
             text = "".join(
                 f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(at))},{int(at % 1 * 1000):03d} INFO  "
-                f"{method} {path!s} {status}\n"
+                f"{method} {path if path.isprintable() else ascii(path)} {status}\n"
                 for at, method, path, status in lines
             )
             sys.stdout.write(text)

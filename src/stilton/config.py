@@ -38,10 +38,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 SERVERDIR = Setting(
-    name="serverdir",
-    default="~/.devpi/server",
-    kind="text",
-    help="folder that holds all data of the server",
+    name="serverdir", default="~/.devpi/server", kind="text", help="folder that holds all data of the server"
 )
 SETTINGS: tuple[Setting, ...] = (
     SERVERDIR,
@@ -110,11 +107,7 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], configfile: str |
         elif variable:
             values[setting.key] = _value(setting, variable, setting.variable)
         elif setting.name in from_file:
-            values[setting.key] = _value(
-                setting,
-                from_file[setting.name],
-                f"{setting.name} in {_found(configfile)}",
-            )
+            values[setting.key] = _value(setting, from_file[setting.name], f"{setting.name} in {_found(configfile)}")
         else:
             values[setting.key] = setting.default
     return _checked(values)
@@ -146,11 +139,7 @@ def _value(setting: Setting, raw: Any, where: str) -> Any:  # noqa: ANN401 - the
             case _:
                 return str(raw)
     except (ValueError, SetupError):
-        takes = {
-            "int": "a whole number",
-            "seconds": "seconds, 0 or more",
-            "switch": "yes or no",
-        }
+        takes = {"int": "a whole number", "seconds": "seconds, 0 or more", "switch": "yes or no"}
         raise SetupError(f"{where} is {raw!r}: it takes {takes.get(setting.kind, 'text')}.") from None
 
 

@@ -96,10 +96,16 @@ async def download(arriving: Arriving) -> Download:
 
 
 async def size(arriving: Arriving) -> int | None:
-    """Size of the whole in bytes without downloading it. Raises UpstreamTrouble."""
+    """Size of the whole in bytes; None when upstream does not tell. Raises as `Files.find`.
+
+    Asks for headers only; an upstream that refuses HEAD is asked for the file itself.
+    """
     if arriving.size is not None:
         return arriving.size
-    return await arriving.mirror.upstream.size(arriving.listed.file.url)
+    try:
+        return await arriving.mirror.upstream.size(arriving.listed.file.url)
+    except UpstreamTrouble:
+        return (await download(arriving)).size
 
 
 async def passed_through(arriving: Arriving, part: Part) -> bytes | None:
@@ -111,9 +117,7 @@ async def passed_through(arriving: Arriving, part: Part) -> bytes | None:
         return None
     try:
         got = await arriving.mirror.upstream.part(
-            arriving.listed.file.url,
-            f"bytes={part.first}-{part.last}",
-            PART_LIMIT_BYTES,
+            arriving.listed.file.url, f"bytes={part.first}-{part.last}", PART_LIMIT_BYTES
         )
     except UpstreamTrouble:
         return None

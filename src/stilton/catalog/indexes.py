@@ -21,13 +21,7 @@ log = logging.getLogger(__name__)
 class Indexes:
     """`make(config)` builds a mirror; `cache_expiry_s` is the server's default."""
 
-    def __init__(
-        self,
-        db: Database,
-        make: Callable[[MirrorConfig], Mirror],
-        *,
-        cache_expiry_s: float,
-    ) -> None:
+    def __init__(self, db: Database, make: Callable[[MirrorConfig], Mirror], *, cache_expiry_s: float) -> None:
         self._db = db
         self._make = make
         self._cache_expiry_s = cache_expiry_s

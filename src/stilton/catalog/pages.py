@@ -39,38 +39,39 @@ Form = tuple[bool, str, Coding]
 """(is JSON, prefix of its links, coding)."""
 
 
-class Rendered:
-    """One representation of a page. `etag`: strong, quoted. Valid while `page.valid`."""
+class Standing:
+    """Whether what was made from a page is still right. Small, so that many may hold it. Unix seconds."""
 
-    __slots__ = ("body", "coding", "etag", "page")
+    __slots__ = ("fresh_until", "made_at", "valid")
+
+    def __init__(self, made_at: float) -> None:
+        self.made_at = made_at
+        self.fresh_until = 0.0
+        self.valid = True
+
+
+class Rendered:
+    """One representation of a page. `etag`: strong, quoted."""
+
+    __slots__ = ("body", "coding", "etag", "serial", "standing")
 
     def __init__(self, page: "Page", body: bytes, coding: Coding, etag: str) -> None:
-        self.page = page
+        self.standing = page.standing
+        self.serial = page.project.serial
         self.body = body
         self.coding = coding
         self.etag = etag
 
 
 class Page:
-    """A project's page through an index. `fresh_until`, `made_at`: Unix seconds."""
+    """A project's page through an index: `source` as upstream has it, `project` as it is shown."""
 
-    __slots__ = (
-        "forms",
-        "fresh_until",
-        "made_at",
-        "project",
-        "source",
-        "stale",
-        "valid",
-    )
+    __slots__ = ("forms", "project", "source", "standing")
 
     def __init__(self, source: Project, project: Project, made_at: float) -> None:
         self.source = source
         self.project = project
-        self.made_at = made_at
-        self.fresh_until = 0.0
-        self.stale = False
-        self.valid = True
+        self.standing = Standing(made_at)
         self.forms: dict[Form, Rendered] = {}
 
 
@@ -86,13 +87,7 @@ class Pages:
         self._renderings: Flights[tuple[IndexName, ProjectName, Form], Rendered] = Flights()
 
     async def get(
-        self,
-        user: str,
-        index: str,
-        project: ProjectName,
-        *,
-        form: Form,
-        installer: bool = False,
+        self, user: str, index: str, project: ProjectName, *, form: Form, installer: bool = False
     ) -> Rendered:
         """The page in the form asked for. `installer`: look ahead for what it will want next.
 
@@ -101,7 +96,7 @@ class Pages:
         mirror = await self._indexes.mirror(user, index)
         key = (mirror.config.name, project)
         page = self._kept.get(key)
-        if page is None or not self.is_good(page):
+        if page is None or not self.is_good(page.standing):
             page = await self._flights.join(key, lambda: self._make(mirror, project))
         if installer:
             mirror.read_ahead.wanted(project)
@@ -125,15 +120,15 @@ class Pages:
         mirror = await self._indexes.mirror(user, index)
         return await mirror.names.all()
 
-    def is_good(self, page: Page) -> bool:
-        """Whether `page` may still be served. A clock set back does not keep it for ever."""
-        return page.valid and page.made_at <= self._now() < page.fresh_until
+    def is_good(self, standing: Standing) -> bool:
+        """Whether it may still be served. A clock set back does not keep it for ever."""
+        return standing.valid and standing.made_at <= self._now() < standing.fresh_until
 
     def forget(self, index: IndexName, project: ProjectName) -> None:
         """Something about this project changed."""
         page = self._kept.get((index, project))
         if page is not None:
-            page.valid = False
+            page.standing.valid = False
             self._kept.pop((index, project))
 
     def forget_index(self, index: IndexName) -> None:
@@ -146,14 +141,13 @@ class Pages:
         key = (mirror.config.name, project)
         seen = await mirror.projects.page(project)
         page = self._kept.get(key)
-        if page is None or not page.valid or page.source != seen.project:
+        if page is None or page.source != seen.project:
             held = await self._db.read(mirrors.held_files, mirror.config.name, project)
             view = shown(seen.project, held, held_only=mirror.held_only)
             page = Page(seen.project, view, self._now())
             self._kept.put(key, page)
-        page.made_at = min(page.made_at, self._now())
-        page.fresh_until = seen.fresh_until
-        page.stale = seen.stale
+        page.standing.made_at = min(page.standing.made_at, self._now())
+        page.standing.fresh_until = seen.fresh_until
         if not seen.stale:
             mirror.refresh.used(seen)
         return page

@@ -54,10 +54,7 @@ _configfile = click.option("-c", "--configfile", help="YAML file with the same o
 _version = click.version_option(__version__, message="%(version)s")
 
 
-@click.command(
-    context_settings=_CONTEXT,
-    epilog="Example: devpi-server --serverdir /srv/devpi --host 0.0.0.0",
-)
+@click.command(context_settings=_CONTEXT, epilog="Example: devpi-server --serverdir /srv/devpi --host 0.0.0.0")
 @_configfile
 @click.option("--init", "init_first", is_flag=True, help="create the data first if there is none")
 @_first_data
@@ -68,10 +65,7 @@ def serve(configfile: str | None, *, init_first: bool, **flags: Any) -> None:  #
     _run(lambda: _serve(configfile, flags, init_first=init_first))
 
 
-@click.command(
-    context_settings=_CONTEXT,
-    epilog="Example: devpi-init --serverdir /srv/devpi --root-passwd SECRET",
-)
+@click.command(context_settings=_CONTEXT, epilog="Example: devpi-init --serverdir /srv/devpi --root-passwd SECRET")
 @_configfile
 @_first_data
 @click.option("--storage", default="sqlite", help="where metadata is kept: sqlite  [sqlite]")
@@ -125,10 +119,7 @@ def _initialise(settings: config.Config, flags: dict[str, Any]) -> None:
     if keys is not None:
         click.echo("created root/pypi index")
     if not flags["root_passwd"] and not flags["root_passwd_hash"]:
-        click.echo(
-            "warning: user root has an empty password; set one before others can reach this server",
-            err=True,
-        )
+        click.echo("warning: user root has an empty password; set one before others can reach this server", err=True)
 
 
 def _named(flags: dict[str, Any]) -> dict[str, Any]:

@@ -48,10 +48,7 @@ def run(config: Config) -> None:
     log.info("uuid: %s", uuid)
     if config.offline_mode:
         log.info("offline mode: no upstream is asked, what is held here is served")
-    log.info(
-        "serving at url: %s",
-        config.outside_url or f"http://{config.host}:{config.port}",
-    )
+    log.info("serving at url: %s", config.outside_url or f"http://{config.host}:{config.port}")
     log.info("using %d worker process(es)", config.workers)
     log.info("Hit Ctrl-C to quit.")
     server.serve(target_loader=functools.partial(load_app, config), wrap_loader=False)
@@ -69,10 +66,7 @@ def load_app(config: Config) -> Any:  # noqa: ANN401 - granian calls it in the w
 def set_up_log(*, debug: bool) -> None:
     """Lines for people on stdout."""
     logging.basicConfig(
-        level=logging.DEBUG if debug else logging.INFO,
-        format=LOG_FORMAT,
-        stream=sys.stdout,
-        force=True,
+        level=logging.DEBUG if debug else logging.INFO, format=LOG_FORMAT, stream=sys.stdout, force=True
     )
     for noisy in ("asyncio", "alembic", "granian"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

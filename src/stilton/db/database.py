@@ -55,12 +55,7 @@ class Database:
         self._version = self._data_version()
         self._serial = self._read_serial()
 
-    async def read(
-        self,
-        work: Callable[Concatenate[Connection, P], T],
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
+    async def read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `work(connection, …)` in a snapshot."""
 
         def run() -> T:
@@ -70,12 +65,7 @@ class Database:
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, run)
 
-    async def write(
-        self,
-        work: Callable[Concatenate[Transaction, P], T],
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
+    async def write(self, work: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `work(transaction, …)` and commit; on any exception nothing of it happened."""
 
         def run() -> T:
@@ -100,8 +90,7 @@ class Database:
         if version != self._version:
             self._version = version
             rows = self._watch.execute(
-                "SELECT entity, serial FROM changes WHERE serial > ? ORDER BY serial",
-                (self._serial,),
+                "SELECT entity, serial FROM changes WHERE serial > ? ORDER BY serial", (self._serial,)
             ).fetchall()
             if rows:
                 self._serial = rows[-1][1]

@@ -106,11 +106,7 @@ def held_file(connection: Connection, mirror: IndexName, path: str) -> HeldFile 
     """What is kept of the file at `path`."""
     statement = (
         select(held, mirrored.c.status)
-        .join(
-            mirrored,
-            (mirrored.c.mirror == held.c.mirror) & (mirrored.c.project == held.c.project),
-            isouter=True,
-        )
+        .join(mirrored, (mirrored.c.mirror == held.c.mirror) & (mirrored.c.project == held.c.project), isouter=True)
         .where(held.c.mirror == mirror, held.c.path == path)
     )
     row = connection.execute(statement).mappings().first()
@@ -157,12 +153,7 @@ def project_list(connection: Connection, mirror: IndexName) -> ProjectList | Non
     row = connection.execute(select(project_lists).where(project_lists.c.mirror == mirror)).mappings().first()
     if row is None:
         return None
-    return ProjectList(
-        names=row["names"],
-        etag=row["etag"],
-        serial=row["serial"],
-        checked_at=row["checked_at"],
-    )
+    return ProjectList(names=row["names"], etag=row["etag"], serial=row["serial"], checked_at=row["checked_at"])
 
 
 def keep_project_list(tx: Transaction, mirror: IndexName, kept: ProjectList) -> None:

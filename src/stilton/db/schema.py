@@ -4,17 +4,7 @@ Times are seconds on the Unix clock; `serial` counts commits that changed someth
 a reader can see. Mirrored pages are one document per project, not a row per file.
 """
 
-from sqlalchemy import (
-    Column,
-    Float,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Text,
-)
+from sqlalchemy import Column, Float, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
 metadata = MetaData(
     naming_convention={

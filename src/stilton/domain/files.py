@@ -14,17 +14,7 @@ from stilton.domain.names import ProjectName, is_wheel
 
 STATUSES = frozenset({"active", "archived", "quarantined", "deprecated"})
 # Strongest first; sha256 leads because paths and clients are built on it.
-HASH_PREFERENCE = (
-    "sha256",
-    "sha512",
-    "sha384",
-    "blake2b",
-    "blake2s",
-    "sha3_256",
-    "sha224",
-    "sha1",
-    "md5",
-)
+HASH_PREFERENCE = ("sha256", "sha512", "sha384", "blake2b", "blake2s", "sha3_256", "sha224", "sha1", "md5")
 
 _NOT_IN_HOST_PATH = re.compile(r"[^a-zA-Z0-9_.-]")
 

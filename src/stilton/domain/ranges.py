@@ -31,13 +31,7 @@ class Unsatisfiable(msgspec.Struct, frozen=True):
 Choice = Whole | Part | Unsatisfiable
 
 
-def choose(
-    header: str | None,
-    size_bytes: int,
-    *,
-    if_range: str | None = None,
-    etag: str | None = None,
-) -> Choice:
+def choose(header: str | None, size_bytes: int, *, if_range: str | None = None, etag: str | None = None) -> Choice:
     """What to send of `size_bytes` bytes. `if_range` must equal the strong `etag` (§13.1.5)."""
     if header is None or (if_range is not None and if_range != etag):
         return Whole()

@@ -164,12 +164,7 @@ class Download:
                 if attempt == RESUMES or not self._writing or trouble.retry_after_s is not None:
                     await self._stop_writing()
                     raise
-                log.info(
-                    "Resuming %s at byte %d: %s",
-                    self.file.filename,
-                    self._received,
-                    trouble,
-                )
+                log.info("Resuming %s at byte %d: %s", self.file.filename, self._received, trouble)
                 self._metrics.count("downloads", "resumed")
                 pause_s = FIRST_PAUSE_S if self._received > before else pause_s * 2
                 await asyncio.sleep(pause_s)

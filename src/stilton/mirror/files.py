@@ -109,14 +109,7 @@ class Files:
             stored = await self._stored(entry) if entry else None
             return stored.path if stored else None
 
-        download = Download(
-            listed.file,
-            Partial(self._blobs, key),
-            self._upstream,
-            self._metrics,
-            keep,
-            find_kept,
-        )
+        download = Download(listed.file, Partial(self._blobs, key), self._upstream, self._metrics, keep, find_kept)
         self._downloads[path] = download
         task = asyncio.ensure_future(download.run())
         self._tasks[path] = task
@@ -139,10 +132,7 @@ class Files:
             raise NotHeld(listed.file.filename, self._mirror) from offline
         except UpstreamRefused as refused:
             if refused.status in (404, 410):
-                raise FileNotFound(
-                    path_of(listed.file),
-                    "upstream lists this file but does not have it",
-                ) from refused
+                raise FileNotFound(path_of(listed.file), "upstream lists this file but does not have it") from refused
             raise
         return download
 
@@ -170,10 +160,7 @@ class Files:
             return None
         blob = self._blobs.path(digest)
         if not await asyncio.to_thread(_is_whole, blob, size):
-            log.error(
-                "The file of %s is missing or cut on the disk, fetching it again",
-                entry.path,
-            )
+            log.error("The file of %s is missing or cut on the disk, fetching it again", entry.path)
             await self._db.write(mirrors.forget_blob, self._mirror, entry)
             return None
         return Stored(blob, digest, size, entry.last_modified)
@@ -215,10 +202,7 @@ class Files:
         digest = self._blobs.put(metadata)
         if isinstance(file.core_metadata, dict) and file.core_metadata.get("sha256", digest) != digest:
             self._metrics.count("metadata_mismatches")
-            log.error(
-                "Upstream's metadata file of %s is not what the wheel contains",
-                file.filename,
-            )
+            log.error("Upstream's metadata file of %s is not what the wheel contains", file.filename)
         return digest
 
 

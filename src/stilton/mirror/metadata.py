@@ -17,14 +17,7 @@ from stilton.blobs.local import LocalBlobs
 from stilton.db import mirrors
 from stilton.db.database import Database
 from stilton.db.mirrors import HeldFile
-from stilton.domain.errors import (
-    FileNotFound,
-    NotHeld,
-    OfflineMode,
-    Quarantined,
-    UpstreamTrouble,
-    UpstreamUnavailable,
-)
+from stilton.domain.errors import FileNotFound, NotHeld, OfflineMode, Quarantined, UpstreamTrouble, UpstreamUnavailable
 from stilton.domain.files import File
 from stilton.domain.holdings import Held
 from stilton.domain.metadata import MAX_METADATA_BYTES, fits
@@ -46,12 +39,7 @@ class Metadata:
     """Metadata files of one mirror."""
 
     def __init__(
-        self,
-        upstream: Upstream,
-        files: Files,
-        db: Database,
-        blobs: LocalBlobs,
-        now: Callable[[], float],
+        self, upstream: Upstream, files: Files, db: Database, blobs: LocalBlobs, now: Callable[[], float]
     ) -> None:
         self._upstream = upstream
         self._mirror = upstream.config.name
@@ -126,10 +114,7 @@ class Metadata:
         self._misses = 0 if not advertised else self._misses
         wanted = file.core_metadata.get("sha256") if isinstance(file.core_metadata, dict) else None
         if wanted and sha256(metadata).hexdigest() != wanted:
-            log.error(
-                "Upstream's metadata of %s does not have the hash it promised",
-                file.filename,
-            )
+            log.error("Upstream's metadata of %s does not have the hash it promised", file.filename)
             return None
         if not wanted and not fits(metadata, file.filename):
             log.warning("Upstream's metadata of %s is not of that file", file.filename)

@@ -41,23 +41,14 @@ class Mirror:
     ) -> None:
         self.config = config
         self._options = options
-        upstream = Upstream(
-            config,
-            metrics,
-            request_timeout_s=options.request_timeout_s,
-            offline=options.offline,
-        )
+        upstream = Upstream(config, metrics, request_timeout_s=options.request_timeout_s, offline=options.offline)
         self.upstream = upstream
         self.projects = Projects(upstream, db, metrics, now, wait_s=options.request_timeout_s)
         self.files = Files(upstream, self.projects, db, blobs, metrics, now)
         self.metadata = Metadata(upstream, self.files, db, blobs, now)
         self.names = Names(upstream, db, now, held_only=lambda: self.is_down)
         self.refresh = Refresh(
-            self.projects,
-            metrics,
-            now,
-            max_age_s=config.cache_expiry_s,
-            is_down=lambda: self.is_down,
+            self.projects, metrics, now, max_age_s=config.cache_expiry_s, is_down=lambda: self.is_down
         )
         self.read_ahead = ReadAhead(self.projects, self.metadata, metrics)
         self._background: list[asyncio.Task[None]] = []
@@ -86,11 +77,5 @@ class Mirror:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        for part in (
-            self.metadata,
-            self.files,
-            self.projects,
-            self.names,
-            self.upstream,
-        ):
+        for part in (self.metadata, self.files, self.projects, self.names, self.upstream):
             await part.close()

@@ -32,12 +32,7 @@ class Names:
     """The list of one mirror, kept compressed in the database and nowhere else."""
 
     def __init__(
-        self,
-        upstream: Upstream,
-        db: Database,
-        now: Callable[[], float],
-        *,
-        held_only: Callable[[], bool],
+        self, upstream: Upstream, db: Database, now: Callable[[], float], *, held_only: Callable[[], bool]
     ) -> None:
         self._upstream = upstream
         self._mirror = upstream.config.name

@@ -9,7 +9,7 @@ import msgspec
 from stilton.db import mirrors
 from stilton.db.database import Database
 from stilton.domain import freshness
-from stilton.domain.errors import NotHeld, OfflineMode, ProjectNotFound, UpstreamTrouble
+from stilton.domain.errors import NotHeld, OfflineMode, ProjectNotFound, UpstreamTrouble, UpstreamUnavailable
 from stilton.domain.files import Project, best_hash
 from stilton.domain.freshness import Plan
 from stilton.domain.names import ProjectName
@@ -24,6 +24,8 @@ MAX_FILES_IN_MEMORY = 60_000
 """Documents in memory, counted in files: about 0.5 kB each."""
 MAX_NEGATIVE = 10_000
 NEGATIVE_MAX_AGE_S = 60.0
+FIRST_WAIT = 2.5
+"""So many times `wait_s` is waited for a page when none is kept."""
 STALE_HOLD_S = 2.0
 """A stale page is shown for so long before upstream is tried again."""
 
@@ -40,13 +42,7 @@ class Projects:
     """Pages of one mirror. `wait_s`: how long a client waits for a revalidation."""
 
     def __init__(
-        self,
-        upstream: Upstream,
-        db: Database,
-        metrics: Metrics,
-        now: Callable[[], float],
-        *,
-        wait_s: float,
+        self, upstream: Upstream, db: Database, metrics: Metrics, now: Callable[[], float], *, wait_s: float
     ) -> None:
         self._upstream = upstream
         self._mirror = upstream.config.name
@@ -105,11 +101,7 @@ class Projects:
             page = await asyncio.wait_for(flight, self._wait_s)
         except TimeoutError:
             # The flight goes on and will be there for the next request.
-            log.warning(
-                "Serving the kept page of %s: upstream took over %s s",
-                project,
-                self._wait_s,
-            )
+            log.warning("Serving the kept page of %s: upstream took over %s s", project, self._wait_s)
         except OfflineMode:
             pass
         except UpstreamTrouble as trouble:
@@ -127,8 +119,13 @@ class Projects:
         if freshness.plan(absent_since, now=self._now(), max_age_s=max_age_s) is Plan.SERVE:
             raise ProjectNotFound(project, self._mirror)
         self._metrics.count("pages", "miss")
+        flight = self._flights.join(project, lambda: self._ask(project))
         try:
-            return self._seen(await self._flights.join(project, lambda: self._ask(project)))
+            return self._seen(await asyncio.wait_for(flight, FIRST_WAIT * self._wait_s))
+        except TimeoutError:
+            # Sooner than installers give up (pip: 15 s); the flight goes on and their retry finds it.
+            why = f"no page of {project} within {FIRST_WAIT * self._wait_s:g} s"
+            raise UpstreamUnavailable(self._mirror, why, retry_after_s=1) from None
         except OfflineMode as offline:
             raise NotHeld(f"a page of {project}", self._mirror, is_page=True) from offline
 
@@ -143,9 +140,7 @@ class Projects:
             return kept
         started = self._now()
         answer = await self._upstream.page(
-            project,
-            etag=kept.etag if kept else None,
-            serial=kept.project.serial if kept else None,
+            project, etag=kept.etag if kept else None, serial=kept.project.serial if kept else None
         )
         self._metrics.took("upstream_page", max(0.0, self._now() - started))
         page = await self._keep(project, kept, answer)
@@ -153,10 +148,7 @@ class Projects:
         return page
 
     async def _keep(
-        self,
-        project: ProjectName,
-        kept: mirrors.Page | None,
-        answer: Changed | Unchanged | Absent,
+        self, project: ProjectName, kept: mirrors.Page | None, answer: Changed | Unchanged | Absent
     ) -> mirrors.Page:
         now = self._now()
         match answer:

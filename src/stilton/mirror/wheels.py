@@ -28,15 +28,7 @@ def read_metadata(archive: BinaryIO, filename: str) -> bytes | None:
                 return None
             with wheel.open(found[0]) as member:
                 data = member.read(MAX_METADATA_BYTES + 1)
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        NotImplementedError,
-        RuntimeError,
-        ValueError,
-        OverflowError,
-    ):
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OverflowError):
         return None
     if len(data) > MAX_METADATA_BYTES or not fits(data, filename):
         return None

@@ -108,10 +108,7 @@ def _versions(project: Project) -> list[str]:
 
 def _anchor(file: File, prefix: str) -> str:
     url = prefix + quoted(path_of(file))
-    best = next(
-        ((name, file.hashes[name]) for name in ("sha256", *file.hashes) if name in file.hashes),
-        None,
-    )
+    best = next(((name, file.hashes[name]) for name in ("sha256", *file.hashes) if name in file.hashes), None)
     if best:
         url += f"#{best[0]}={best[1]}"
     attributes = [f'href="{escape(url)}"']
@@ -124,10 +121,7 @@ def _anchor(file: File, prefix: str) -> str:
         metadata = "true"
         if isinstance(file.core_metadata, dict) and "sha256" in file.core_metadata:
             metadata = f"sha256={file.core_metadata['sha256']}"
-        attributes += [
-            f'data-core-metadata="{metadata}"',
-            f'data-dist-info-metadata="{metadata}"',
-        ]
+        attributes += [f'data-core-metadata="{metadata}"', f'data-dist-info-metadata="{metadata}"']
     if file.provenance:
         attributes.append(f'data-provenance="{escape(file.provenance)}"')
     if file.gpg_sig is not None:

@@ -107,11 +107,7 @@ class Breakers:
             self._probes[origin] = asyncio.ensure_future(self._probe_until_closed(url))
         if state.is_open != was_open:
             if state.is_open:
-                log.warning(
-                    "Upstream %s does not answer (%s): serving what is held here",
-                    origin,
-                    state.why,
-                )
+                log.warning("Upstream %s does not answer (%s): serving what is held here", origin, state.why)
             else:
                 log.info("Upstream %s answers again", origin)
             for listener in self._listeners:

@@ -50,12 +50,7 @@ class Network:
 
     @contextlib.asynccontextmanager
     async def request(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        *,
-        read_timeout_s: float,
+        self, method: str, url: str, headers: Mapping[str, str], *, read_timeout_s: float
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send, follow redirects, give the answer of any status with its body unread.
 
@@ -77,11 +72,7 @@ class Network:
             self._session = None
 
     async def _follow(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        timeout: aiohttp.ClientTimeout,
+        self, method: str, url: str, headers: Mapping[str, str], timeout: aiohttp.ClientTimeout
     ) -> aiohttp.ClientResponse:
         for _ in range(MAX_REDIRECTS + 1):
             try:
@@ -104,10 +95,7 @@ class Network:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             connector = aiohttp.TCPConnector(
-                limit=MAX_CONNECTIONS,
-                resolver=self._guard,
-                ssl=_certificates(),
-                ttl_dns_cache=60,
+                limit=MAX_CONNECTIONS, resolver=self._guard, ssl=_certificates(), ttl_dns_cache=60
             )
             self._session = aiohttp.ClientSession(
                 connector=connector,
@@ -194,10 +182,7 @@ def _certificates() -> ssl.SSLContext:
 def _next(url: str, location: str) -> str:
     target = urljoin(url, location)
     before, after = urlsplit(url), urlsplit(target)
-    if after.scheme not in ("http", "https") or (before.scheme, after.scheme) == (
-        "https",
-        "http",
-    ):
+    if after.scheme not in ("http", "https") or (before.scheme, after.scheme) == ("https", "http"):
         raise UpstreamWrong(f"{without_credentials(url)} redirects to a URL that is not followed")
     return target
 

@@ -77,12 +77,7 @@ class Upstream:
     """
 
     def __init__(
-        self,
-        config: MirrorConfig,
-        metrics: Metrics,
-        *,
-        request_timeout_s: float,
-        offline: bool = False,
+        self, config: MirrorConfig, metrics: Metrics, *, request_timeout_s: float, offline: bool = False
     ) -> None:
         self.config = config
         self._client = Network(config.url, connect_timeout_s=request_timeout_s)
@@ -248,10 +243,7 @@ def _extent(response: aiohttp.ClientResponse) -> tuple[int, int | None]:
         if unit == "bytes" and first.isdigit() and total.isdigit():
             return int(first), int(total)
         raise UpstreamWrong(f"{without_credentials(str(response.url))} answers 206 without a usable Content-Range")
-    return (
-        0,
-        None if "Content-Encoding" in response.headers else response.content_length,
-    )
+    return (0, None if "Content-Encoding" in response.headers else response.content_length)
 
 
 async def _off_loop(

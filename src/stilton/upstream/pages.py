@@ -16,13 +16,7 @@ from selectolax.lexbor import LexborHTMLParser
 
 from stilton.domain.errors import BadName, UpstreamWrong
 from stilton.domain.files import HASH_PREFERENCE, STATUSES, File, Project, Status
-from stilton.domain.names import (
-    ProjectName,
-    is_archive,
-    is_safe_filename,
-    project_name,
-    projects_of,
-)
+from stilton.domain.names import ProjectName, is_archive, is_safe_filename, project_name, projects_of
 
 _KNOWN_FILE_KEYS = frozenset({
     "filename", "url", "hashes", "requires-python", "size", "upload-time", "yanked",

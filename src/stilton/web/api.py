@@ -140,25 +140,12 @@ def upstream_state(mirror: Any) -> dict[str, Any]:  # noqa: ANN401
     """`up`, `failing` or `down`, why and since when."""
     circuit = mirror.upstream.circuit
     if not circuit.is_open:
-        return {
-            "state": "failing" if circuit.failures else "up",
-            "why": circuit.why or None,
-        }
+        return {"state": "failing" if circuit.failures else "up", "why": circuit.why or None}
     since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(circuit.opened_at))
-    return {
-        "state": "down",
-        "why": circuit.why,
-        "since": since,
-        "held-only": mirror.held_only,
-    }
+    return {"state": "down", "why": circuit.why, "since": since, "held-only": mirror.held_only}
 
 
-def answer(
-    kind: str | None = None,
-    result: object = None,
-    message: str | None = None,
-    status: int = 200,
-) -> Response:
+def answer(kind: str | None = None, result: object = None, message: str | None = None, status: int = 200) -> Response:
     """devpi's JSON; the content type must be exactly this, clients compare it."""
     body = devpi_json.reply(kind, result, message)
     return Response(body, status, headers={"content-type": "application/json", "vary": "Accept"})

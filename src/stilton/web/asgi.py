@@ -15,7 +15,7 @@ from stilton.domain.errors import BadName
 from stilton.domain.names import project_name
 from stilton.web.files import Broken, FileAnswers
 from stilton.web.http import Answers, Receive, Scope, Send
-from stilton.web.simple import VARY, SimplePages, is_installer
+from stilton.web.simple import FULL_PREFIX, VARY_AGENT, SimplePages, is_installer
 from stilton.web.urls import mount, path_to
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -26,7 +26,10 @@ MAX_PATH_CHARS = 4096
 
 
 class Front:
-    """`routes`: the app for everything else. `trusts(scope)`: whether the peer may name our outside URL."""
+    """`routes`: the app for everything else. `trusts(scope)`: whether the peer may name our outside URL.
+
+    `notice()`: look whether another worker committed something; None when there is no other.
+    """
 
     def __init__(
         self,
@@ -38,6 +41,7 @@ class Front:
         outside_url: str | None,
         trusts: Callable[[Scope], bool],
         timed: Callable[[str, float], None],
+        notice: Callable[[], object] | None,
     ) -> None:
         self._pages = pages
         self._files = files
@@ -46,12 +50,15 @@ class Front:
         self._outside_url = outside_url
         self._trusts = trusts
         self._timed = timed
+        self._notice = notice
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI's entry."""
         if scope["type"] != "http":
             await self._routes(scope, receive, send)
             return
+        if self._notice is not None:
+            self._notice()
         if scope["method"] in ("GET", "HEAD"):
             ready = self._pages.ready(scope)
             if ready is not None:
@@ -107,7 +114,7 @@ class Front:
         if normal != name or not (slash or is_installer(scope)):
             await self._redirect(scope, send, user, index, "+simple", normal, "")
             return
-        await self._pages.project(scope, send, user, index, name, "../../" if slash else "../")
+        await self._pages.project(scope, send, user, index, name, FULL_PREFIX if slash else "../")
 
     async def _short(self, scope: Scope, send: Send, user: str, index: str, rest: list[str]) -> None:
         """Installers' pages without `+simple`."""
@@ -125,14 +132,11 @@ class Front:
         base = mount(scope, self._outside_url, trusted=self._trusts(scope))
         query = scope["query_string"].decode("latin-1")
         location = base + path_to(*segments) + (f"?{query}" if query.isprintable() and query else "")
-        await self._answers.redirect(scope, send, location, vary=VARY[1] + b", User-Agent")
+        await self._answers.redirect(scope, send, location, vary=VARY_AGENT[1])
 
     async def _bad_path(self, scope: Scope, send: Send, status: int = 400) -> None:
         text = b"This path is not one of an index: see / for the indexes that are here.\n"
-        headers = [
-            (b"content-type", b"text/plain; charset=utf-8"),
-            (b"x-content-type-options", b"nosniff"),
-        ]
+        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"x-content-type-options", b"nosniff")]
         await self._answers.send(scope, send, status, headers, text)
 
 

@@ -78,12 +78,11 @@ class FileAnswers:
         self._metrics.counts["files", "miss"] += 1
         if scope["method"] == "HEAD":
             size = await catalog.size(file)
-            headers = _headers(path, file.etag, None)
             length = [(b"content-length", b"%d" % size)] if size is not None else []
-            await send(self._answers.start(scope, 200, [*headers, *length]))
+            await send(self._answers.start(scope, 200, [*_headers(path, file.etag, None), *length]))
             await send({"type": "http.response.body", "body": b""})
             return
-        if file.size is not None and await self._passed(scope, send, path, file):
+        if header(scope, b"range") is not None and await self._passed(scope, send, path, file):
             return
         download = await catalog.download(file)
         headers = _headers(path, file.etag, download.last_modified)
@@ -103,32 +102,26 @@ class FileAnswers:
 
     async def _passed(self, scope: Scope, send: Send, path: str, file: Arriving) -> bool:
         """Answer a small range of a file that is not here straight from upstream, if that works."""
-        assert file.size is not None
-        choice = _choose(scope, file.size, file.etag)
-        if not isinstance(choice, Part) or choice.size > file.size // 2:
+        size = await catalog.size(file)
+        choice = _choose(scope, size, file.etag) if size is not None else Whole()
+        if size is None or not isinstance(choice, Part) or choice.size > size // 2:
             return False
         body = await catalog.passed_through(file, choice)
         if body is None:
             return False
-        await send(self._start(scope, choice, _headers(path, file.etag, None), file.size))
+        await send(self._start(scope, choice, _headers(path, file.etag, None), size))
         await send({"type": "http.response.body", "body": body})
         return True
 
     def _start(self, scope: Scope, choice: Whole | Part, headers: list[Header], size: int) -> dict[str, object]:
         if isinstance(choice, Part):
-            extent = (
-                b"content-range",
-                b"bytes %d-%d/%d" % (choice.first, choice.last, size),
-            )
+            extent = (b"content-range", b"bytes %d-%d/%d" % (choice.first, choice.last, size))
             length = (b"content-length", b"%d" % choice.size)
             return self._answers.start(scope, 206, [*headers, extent, length])
         return self._answers.start(scope, 200, [*headers, (b"content-length", b"%d" % size)])
 
     async def _unsatisfiable(self, scope: Scope, send: Send, size: int) -> None:
-        headers = [
-            (b"content-range", b"bytes */%d" % size),
-            (b"content-type", b"text/plain; charset=utf-8"),
-        ]
+        headers = [(b"content-range", b"bytes */%d" % size), (b"content-type", b"text/plain; charset=utf-8")]
         await self._answers.send(scope, send, 416, headers, f"The file has {size} bytes.\n".encode())
 
 
@@ -161,10 +154,7 @@ def _headers(path: str, etag: str | None, last_modified: str | None) -> list[Hea
 
 def _content_type(name: str) -> bytes:
     lower = name.lower()
-    return next(
-        (kind for suffix, kind in _TYPES.items() if lower.endswith(suffix)),
-        b"application/octet-stream",
-    )
+    return next((kind for suffix, kind in _TYPES.items() if lower.endswith(suffix)), b"application/octet-stream")
 
 
 def _is_there(file: OnDisk) -> bool:

@@ -53,29 +53,13 @@ class Answers:
         self._log.append((time.time(), scope["method"], scope["path"], status))
         self._metrics.counts["responses", str(status)] += 1
         serial = (b"x-devpi-serial", b"%d" % self._serial())
-        return {
-            "type": "http.response.start",
-            "status": status,
-            "headers": [*headers, *self._common, serial],
-        }
+        return {"type": "http.response.start", "status": status, "headers": [*headers, *self._common, serial]}
 
-    async def send(
-        self,
-        scope: Scope,
-        send: Send,
-        status: int,
-        headers: list[Header],
-        body: bytes = b"",
-    ) -> None:
+    async def send(self, scope: Scope, send: Send, status: int, headers: list[Header], body: bytes = b"") -> None:
         """A whole answer; of HEAD only the headers."""
         length = (b"content-length", b"%d" % len(body))
         await send(self.start(scope, status, [*headers, length]))
-        await send(
-            {
-                "type": "http.response.body",
-                "body": b"" if scope["method"] == "HEAD" else body,
-            }
-        )
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
     async def not_modified(self, scope: Scope, send: Send, headers: list[Header]) -> None:
         """304: the client has it."""
@@ -84,24 +68,14 @@ class Answers:
 
     async def redirect(self, scope: Scope, send: Send, location: str, vary: bytes = b"Accept") -> None:
         """302 to `location`, which the caller made safe."""
-        await self.send(
-            scope,
-            send,
-            302,
-            [(b"location", location.encode("ascii", "ignore")), (b"vary", vary)],
-        )
+        await self.send(scope, send, 302, [(b"location", location.encode("ascii", "ignore")), (b"vary", vary)])
 
     async def error(self, scope: Scope, send: Send, error: Exception) -> None:
         """Words and a status for `error`; of unknown ones only the log is told."""
         status, title = status_of(error)
         detail = str(error)
         if status == 500:
-            log.error(
-                "Internal error on %s %s",
-                scope["method"],
-                scope["path"],
-                exc_info=error,
-            )
+            log.error("Internal error on %s %s", scope["method"], scope["path"], exc_info=error)
             detail = "Internal error; the server's log has it."
         headers: list[Header] = [(b"vary", b"Accept"), (b"cache-control", b"no-store")]
         if isinstance(error, errors.UpstreamUnavailable):
@@ -133,12 +107,7 @@ def problem(accept: str, status: int, title: str, detail: str) -> tuple[bytes, b
         return b"application/json", msgspec.json.encode({"message": detail}) + b"\n"
     if "vnd.pypi.simple" in accept or "problem+json" in accept:
         # uv prints title and detail of exactly this type (RFC 9457).
-        body = {
-            "type": "about:blank",
-            "title": title,
-            "status": status,
-            "detail": detail,
-        }
+        body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
         return b"application/problem+json", msgspec.json.encode(body)
     return b"text/plain; charset=utf-8", f"{status} {title}\n\n{detail}\n".encode()
 

@@ -28,15 +28,28 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def build(api: Api, status: Status, pages: Pages, answers: Answers) -> App:
-    """The app behind `web.asgi.Front`."""
-    normal = _normalised(api.project)
+def build(api: Api, status: Status, pages: Pages, answers: Answers, mount: Callable[[Request], str]) -> App:
+    """The app behind `web.asgi.Front`. `mount`: the path that `/` has outside."""
+
+    def normalised(endpoint: Endpoint) -> Endpoint:
+        """GET with another spelling of the project's name: 302 to the normalised one."""
+
+        async def endpoint_or_redirect(request: Request) -> Response:
+            parameters = request.path_params
+            name = project_name(parameters["project"])
+            if name == parameters["project"]:
+                return await endpoint(request)
+            rest = [parameters["version"]] if "version" in parameters else []
+            location = mount(request) + path_to(parameters["user"], parameters["index"], name, *rest)
+            return RedirectResponse(location, 302)
+
+        return endpoint_or_redirect
 
     async def refresh(request: Request) -> Response:
         user, index = request.path_params["user"], request.path_params["index"]
         name = project_name(request.path_params["project"])
         await pages.refresh(user, index, name)
-        return RedirectResponse(path_to(user, index, "+simple", name, ""), 302)
+        return RedirectResponse(mount(request) + path_to(user, index, "+simple", name, ""), 302)
 
     async def robots(request: Request) -> Response:
         del request
@@ -46,15 +59,17 @@ def build(api: Api, status: Status, pages: Pages, answers: Answers) -> App:
         ("/", api.root, "GET"),
         ("/+api", api.api, "GET"),
         ("/+status", api.status, "GET"),
-        ("/+health", status.health, "GET"),
+        ("/+health", status.ready, "GET"),
+        ("/+health/ready", status.ready, "GET"),
+        ("/+health/live", status.live, "GET"),
         ("/+metrics", status.metrics, "GET"),
         ("/robots.txt", robots, "GET"),
         ("/{user}/+api", api.api, "GET"),
         ("/{user}/{index}/+api", api.api, "GET"),
         ("/{user}/{index}/+simple/{project}/refresh", refresh, "POST"),
-        ("/{user}/{index}/{project}/{version}", _normalised(api.version), "GET"),
-        ("/{user}/{index}/{project}/", normal, "GET"),
-        ("/{user}/{index}/{project}", normal, "GET"),
+        ("/{user}/{index}/{project}/{version}", normalised(api.version), "GET"),
+        ("/{user}/{index}/{project}/", normalised(api.project), "GET"),
+        ("/{user}/{index}/{project}", normalised(api.project), "GET"),
         ("/{user}/{index}/", api.index, "GET"),
         ("/{user}/{index}", api.index, "GET"),
         ("/{user}/", api.user, "GET"),
@@ -63,8 +78,7 @@ def build(api: Api, status: Status, pages: Pages, answers: Answers) -> App:
 
     # A bare router: errors pass through it to `web.asgi.Front`, which knows what to say.
     router = Router(
-        [Route(path, endpoint, methods=[method]) for path, endpoint, method in table],
-        redirect_slashes=False,
+        [Route(path, endpoint, methods=[method]) for path, endpoint, method in table], redirect_slashes=False
     )
     router.default = _nothing_here
 
@@ -77,20 +91,6 @@ def build(api: Api, status: Status, pages: Pages, answers: Answers) -> App:
         await router(scope, receive, with_common if scope["type"] == "http" else send)
 
     return app
-
-
-def _normalised(endpoint: Endpoint) -> Endpoint:
-    """GET with another spelling of the project's name: 302 to the normalised one."""
-
-    async def endpoint_or_redirect(request: Request) -> Response:
-        parameters = request.path_params
-        name = project_name(parameters["project"])
-        if name == parameters["project"]:
-            return await endpoint(request)
-        rest = [parameters["version"]] if "version" in parameters else []
-        return RedirectResponse(path_to(parameters["user"], parameters["index"], name, *rest), 302)
-
-    return endpoint_or_redirect
 
 
 async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:

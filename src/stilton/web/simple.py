@@ -20,8 +20,15 @@ from stilton.render import simple
 from stilton.web.http import Answers, Header, Scope, Send, header, matches
 
 INSTALLER = re.compile(r"(?:[^ ]* )*(?:distribute|setuptools|pip|pex|uv|poetry|pdm|unearth)/")
-REMEMBERED = 20_000
+MEMORY_BYTES = 48 << 20
+"""Answers that were given before, at most; mostly the same bytes as the catalogue keeps."""
+ANSWER_BYTES = 1500
+"""What an answer weighs beside its body."""
 VARY: Header = (b"vary", b"Accept, Accept-Encoding")
+# Where people and installers get different things from one URL.
+VARY_AGENT: Header = (b"vary", b"Accept, Accept-Encoding, User-Agent")
+FULL_PREFIX = "../../"
+"""Of the one URL of a page that is the same for everybody."""
 # Revalidated each time, which costs microseconds: a new release is seen at once.
 CACHE: Header = (b"cache-control", b"no-cache")
 CORS: Header = (b"access-control-allow-origin", b"*")
@@ -29,12 +36,12 @@ NOSNIFF: Header = (b"x-content-type-options", b"nosniff")
 
 
 class Ready:
-    """An answer as bytes, with the page that tells whether it is still right."""
+    """An answer as bytes, and what tells whether it is still right."""
 
-    __slots__ = ("body", "etag", "headers", "length", "page")
+    __slots__ = ("body", "etag", "headers", "length", "standing")
 
     def __init__(self, rendered: Rendered, headers: list[Header]) -> None:
-        self.page = rendered.page
+        self.standing = rendered.standing
         self.body = rendered.body
         self.etag = rendered.etag
         self.headers = headers
@@ -48,7 +55,9 @@ class SimplePages:
         self._pages = pages
         self._answers = answers
         self._scratch = scratch
-        self._ready: Lru[tuple[str, bytes, bytes, bytes], Ready] = Lru(REMEMBERED)
+        self._ready: Lru[tuple[str, bytes, bytes, bytes], Ready] = Lru(
+            MEMORY_BYTES, lambda ready: ANSWER_BYTES + len(ready.body)
+        )
 
     def ready(self, scope: Scope) -> tuple[Ready, bytes] | None:
         """(a good answer that was given before, If-None-Match); None when there is none."""
@@ -61,7 +70,7 @@ class SimplePages:
             elif key == b"if-none-match":
                 condition = value
         ready = self._ready.get((scope["path"], scope["query_string"], accept, encoding))
-        if ready is None or not self._pages.is_good(ready.page):
+        if ready is None or not self._pages.is_good(ready.standing):
             return None
         return ready, condition
 
@@ -86,39 +95,20 @@ class SimplePages:
             user, index, project,
             form=(form.is_json, prefix, coding), installer=is_installer(scope),
         )  # fmt: skip
-        headers = _headers(form.content_type, rendered)
+        headers = _headers(form.content_type, rendered, VARY if prefix == FULL_PREFIX else VARY_AGENT)
         ready = Ready(rendered, headers)
-        if name == project:
-            accept, encoding = (
-                header(scope, b"accept") or "",
-                header(scope, b"accept-encoding") or "",
-            )
-            key = (
-                scope["path"],
-                scope["query_string"],
-                accept.encode("latin-1"),
-                encoding.encode("latin-1"),
-            )
+        if prefix == FULL_PREFIX:
+            accept, encoding = (header(scope, b"accept") or "", header(scope, b"accept-encoding") or "")
+            key = (scope["path"], scope["query_string"], accept.encode("latin-1"), encoding.encode("latin-1"))
             self._ready.put(key, ready)
-        await self.send_ready(
-            scope,
-            send,
-            ready,
-            (header(scope, b"if-none-match") or "").encode("latin-1"),
-        )
+        await self.send_ready(scope, send, ready, (header(scope, b"if-none-match") or "").encode("latin-1"))
 
     async def names(self, scope: Scope, send: Send, user: str, index: str) -> None:
         """The list of all projects, by way of a file: it may have tens of megabytes."""
         form = negotiation.simple_format(header(scope, b"accept"), _query(scope, "format"))
         names = await self._pages.names(user, index)
         pieces = simple.list_json(names) if form.is_json else simple.list_html(names, f"{user}/{index}")
-        headers = [
-            (b"content-type", form.content_type.encode()),
-            VARY,
-            CACHE,
-            CORS,
-            NOSNIFF,
-        ]
+        headers = [(b"content-type", form.content_type.encode()), VARY, CACHE, CORS, NOSNIFF]
         with tempfile.TemporaryFile(dir=self._scratch) as page:
             await anyio.to_thread.run_sync(page.writelines, pieces)
             size = page.tell()
@@ -136,19 +126,19 @@ def is_installer(scope: Scope) -> bool:
     return bool(INSTALLER.match(agent)) or negotiation.wants_simple_json(header(scope, b"accept"))
 
 
-def _headers(content_type: str, rendered: Rendered) -> list[Header]:
+def _headers(content_type: str, rendered: Rendered, vary: Header) -> list[Header]:
     headers: list[Header] = [
         (b"content-type", content_type.encode()),
         (b"etag", rendered.etag.encode()),
-        VARY,
+        vary,
         CACHE,
         CORS,
         NOSNIFF,
     ]
     if rendered.coding is not negotiation.Coding.IDENTITY:
         headers.append((b"content-encoding", rendered.coding.value.encode()))
-    if rendered.page.project.serial is not None:
-        headers.append((b"x-pypi-last-serial", b"%d" % rendered.page.project.serial))
+    if rendered.serial is not None:
+        headers.append((b"x-pypi-last-serial", b"%d" % rendered.serial))
     return headers
 
 

@@ -1,5 +1,6 @@
 """For machines that watch this one: `/+health` and `/+metrics`."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,19 +8,17 @@ from pathlib import Path
 import anyio.to_thread
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
 
 from stilton import __version__
+from stilton.accounts.users import Users
 from stilton.catalog.indexes import Indexes
 from stilton.metrics import LATENCY_BUCKETS_S, Histogram, Metrics
+
+log = logging.getLogger(__name__)
 
 _HELP = {
     "responses": "answers by HTTP status",
@@ -38,29 +37,31 @@ _HELP = {
 
 
 class Status:
-    """Health and numbers of this server. `serves()`: raises when the database cannot be read."""
+    """Health and numbers of this server."""
 
-    def __init__(self, metrics: Metrics, run: Path, indexes: Indexes, serial: Callable[[], int]) -> None:
+    def __init__(self, metrics: Metrics, run: Path, users: Users, indexes: Indexes, serial: Callable[[], int]) -> None:
+        self._users = users
         self._metrics = metrics
         self._run = run
         self._indexes = indexes
         self._serial = serial
 
-    async def health(self, request: Request) -> Response:
-        """200 when this server can answer; upstreams that are down do not make it ill."""
+    async def live(self, request: Request) -> Response:
+        """200: this process runs its event loop."""
         del request
-        mirrors = await self._indexes.all()
+        return _json({"status": "ok"})
+
+    async def ready(self, request: Request) -> Response:
+        """200 when the database can be read; upstreams that are down do not make this server ill."""
+        del request
+        try:
+            await self._users.all()
+            mirrors = await self._indexes.all()
+        except Exception:
+            log.exception("The database cannot be read")
+            return _json({"status": "the database cannot be read, see the log"}, 503)
         upstreams = {mirror.config.name: "down" if mirror.is_down else "up" for mirror in mirrors}
-        body = {
-            "status": "ok",
-            "version": __version__,
-            "serial": self._serial(),
-            "upstreams": upstreams,
-        }
-        return Response(
-            msgspec.json.encode(body) + b"\n",
-            headers={"content-type": "application/json", "cache-control": "no-store"},
-        )
+        return _json({"status": "ok", "version": __version__, "serial": self._serial(), "upstreams": upstreams})
 
     async def metrics(self, request: Request) -> Response:
         """Numbers of all workers in Prometheus' text format."""
@@ -72,20 +73,18 @@ class Status:
 
     async def _gauges(self) -> list[Metric]:
         up = GaugeMetricFamily("stilton_upstream_up", "1 while the upstream answers", labels=["index"])
-        since = GaugeMetricFamily(
-            "stilton_upstream_down_seconds",
-            "how long it has not answered",
-            labels=["index"],
-        )
+        since = GaugeMetricFamily("stilton_upstream_down_seconds", "how long it has not answered", labels=["index"])
         for mirror in await self._indexes.all():
             opened_at = mirror.upstream.circuit.opened_at
             up.add_metric([mirror.config.name], 0 if mirror.is_down else 1)
-            since.add_metric(
-                [mirror.config.name],
-                0 if opened_at is None else max(0.0, time.time() - opened_at),
-            )
+            since.add_metric([mirror.config.name], 0 if opened_at is None else max(0.0, time.time() - opened_at))
         serial = GaugeMetricFamily("stilton_serial", "last commit", value=self._serial())
         return [up, since, serial]
+
+
+def _json(body: object, status: int = 200) -> Response:
+    headers = {"content-type": "application/json", "cache-control": "no-store"}
+    return Response(msgspec.json.encode(body) + b"\n", status, headers=headers)
 
 
 class _Families(Collector):
