@@ -14,6 +14,7 @@ from collections.abc import Callable
 from stilton.catalog.indexes import Indexes
 from stilton.db import mirrors
 from stilton.db.database import Database
+from stilton.domain.errors import UpstreamUnavailable
 from stilton.domain.files import Project
 from stilton.domain.holdings import shown
 from stilton.domain.names import IndexName, ProjectName
@@ -139,11 +140,18 @@ class Pages:
 
     async def _make(self, mirror: Mirror, project: ProjectName) -> Page:
         key = (mirror.config.name, project)
-        seen = await mirror.projects.page(project)
+        try:
+            seen = await mirror.projects.page(project)
+        except UpstreamUnavailable:
+            if mirror.held_only:
+                raise mirror.missing(project) from None
+            raise
         page = self._kept.get(key)
         if page is None or page.source != seen.project:
             held = await self._db.read(mirrors.held_files, mirror.config.name, project)
             view = shown(seen.project, held, held_only=mirror.held_only)
+            if mirror.held_only and seen.project.files and not view.files and not view.is_quarantined:
+                raise mirror.missing(project)
             page = Page(seen.project, view, self._now())
             self._kept.put(key, page)
         page.standing.made_at = min(page.standing.made_at, self._now())

@@ -20,6 +20,8 @@ StiltonError
 └── SetupError                  the server cannot start as told; the message says what to do
 """
 
+OFFLINE = "offline mode"
+
 
 class StiltonError(Exception):
     """Root of the tree; `str()` of any of them is a sentence for people."""
@@ -97,15 +99,14 @@ class Quarantined(StiltonError):
 
 
 class NotHeld(StiltonError):
-    """No network by choice (offline mode), and this was never fetched.
+    """Upstream is not asked (offline mode) or does not answer, and this was never fetched.
 
     `is_page`: no file of the project can be had, so it does not exist for an installer.
     """
 
-    def __init__(self, what: str, index: str, *, is_page: bool = False) -> None:
-        super().__init__(
-            f"offline mode: {what} is not held on {index}; start the server without --offline-mode once to fetch it"
-        )
+    def __init__(self, what: str, index: str, *, why: str = OFFLINE, is_page: bool = False) -> None:
+        hint = "; start the server without --offline-mode once to fetch it" if why == OFFLINE else ""
+        super().__init__(f"{why}: {what} is not held on {index}{hint}")
         self.what = what
         self.is_page = is_page
 

@@ -2,13 +2,16 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 
 import msgspec
 
 from stilton.blobs.local import LocalBlobs
 from stilton.db.database import Database
+from stilton.domain.errors import OFFLINE, NotHeld, StiltonError, UpstreamUnavailable
 from stilton.domain.indexes import MirrorConfig
+from stilton.domain.names import ProjectName
 from stilton.metrics import Metrics
 from stilton.mirror.files import Files
 from stilton.mirror.metadata import Metadata
@@ -16,6 +19,8 @@ from stilton.mirror.names import Names
 from stilton.mirror.projects import Projects
 from stilton.mirror.refresh import ReadAhead, Refresh
 from stilton.upstream.index import Upstream
+
+HICCUP_S = 10.0
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +45,7 @@ class Mirror:
         now: Callable[[], float],
     ) -> None:
         self.config = config
+        self._now = now
         self._options = options
         upstream = Upstream(config, metrics, request_timeout_s=options.request_timeout_s, offline=options.offline)
         self.upstream = upstream
@@ -62,6 +68,20 @@ class Mirror:
     def held_only(self) -> bool:
         """Whether pages list only files that are held here."""
         return self.is_down and (self._options.held_only_when_down or self._options.offline)
+
+    def missing(self, project: ProjectName) -> StiltonError:
+        """What to say when nothing of `project` is held and `held_only` is so.
+
+        For the first moments installers are asked to come back: their retries bridge
+        a hiccup. After that the answer is "not here", at once.
+        """
+        circuit = self.upstream.circuit
+        opened_at = circuit.opened_at or 0.0
+        if not self._options.offline and self._now() - opened_at < HICCUP_S:
+            return UpstreamUnavailable(self.config.name, circuit.why, retry_after_s=1)
+        since = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(opened_at))
+        why = OFFLINE if self._options.offline else f"upstream does not answer since {since} ({circuit.why})"
+        return NotHeld(f"any file of {project}", self.config.name, why=why, is_page=True)
 
     def start(self) -> None:
         """Begin the background work."""

@@ -127,7 +127,7 @@ class Projects:
             why = f"no page of {project} within {FIRST_WAIT * self._wait_s:g} s"
             raise UpstreamUnavailable(self._mirror, why, retry_after_s=1) from None
         except OfflineMode as offline:
-            raise NotHeld(f"a page of {project}", self._mirror, is_page=True) from offline
+            raise NotHeld(f"any file of {project}", self._mirror, is_page=True) from offline
 
     async def _ask(self, project: ProjectName) -> mirrors.Page:
         # From the database: another worker may have been faster.

@@ -3,7 +3,9 @@
 GET  /                                   all users and indexes
 GET  /+api /{u}/+api /{u}/{i}/+api       discovery
 GET  /+status                            this server, its upstreams
-GET  /+health /+metrics                  for monitoring
+GET  /+health /+health/ready             200 when this server can answer
+GET  /+health/live                       200 while this process runs
+GET  /+metrics                           numbers for Prometheus
 GET  /robots.txt                         nothing here is for crawlers
 GET  /{u}[/]  /{u}/{i}[/]                a user, an index
 GET  /{u}/{i}/{p}[/]  /{u}/{i}/{p}/{v}   a project, a version
