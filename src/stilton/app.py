@@ -7,6 +7,8 @@ in the order it is written here, and closes in reverse. Nothing happens at impor
 import asyncio
 import contextlib
 import logging
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -42,10 +44,14 @@ PUBLISH_S = 1.0
 
 
 class App:
-    """One worker. Call it as an ASGI app; it opens on `lifespan.startup`."""
+    """One worker. Call it as an ASGI app; it opens on `lifespan.startup`.
 
-    def __init__(self, config: Config, *, now: Callable[[], float] = time.time) -> None:
+    `parent`: process id of who watches this worker; when that one is gone, the worker ends.
+    """
+
+    def __init__(self, config: Config, *, now: Callable[[], float] = time.time, parent: int | None = None) -> None:
         self.config = config
+        self._parent = parent
         self._now = now
         self._front: Front | None = None
 
@@ -159,6 +165,11 @@ class App:
             await asyncio.sleep(HOUSEKEEPING_S)
             self.db.news()
             self._flush()
+            if self._parent is not None and os.getppid() != self._parent:
+                # Killed without a chance to tell us. An orphan would keep the port and the lock.
+                log.error("The main process is gone, this worker ends")
+                self._parent = None
+                signal.raise_signal(signal.SIGTERM)
             if time.monotonic() - published_at > PUBLISH_S and self.config.workers > 1:
                 published_at = time.monotonic()
                 await asyncio.to_thread(self.metrics.publish, self._place.run)

@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import os
 import socket
 import sys
 from typing import Any
@@ -60,7 +61,7 @@ def load_app(config: Config) -> Any:  # noqa: ANN401 - granian calls it in the w
     from stilton.app import App  # noqa: PLC0415 - imported by workers only
 
     set_up_log(debug=config.debug)
-    return App(config)
+    return App(config, parent=os.getppid())
 
 
 def set_up_log(*, debug: bool) -> None:
