@@ -112,7 +112,7 @@ class App:
             outside_url=config.outside_url,
         )  # fmt: skip
         self.answers = answers = Answers(uuid, metrics, serial)
-        api = Api(users, indexes, pages, about, serial, lambda request: trusts(request.scope))
+        api = Api(users, indexes, pages, about, serial, db.last_commit_at, lambda request: trusts(request.scope))
         status = Status(metrics, place.run, users, indexes, serial)
 
         def mounted(request: Request) -> str:

@@ -44,7 +44,7 @@ SETTINGS: tuple[Setting, ...] = (
     SERVERDIR,
     Setting(name="host", default="localhost", kind="text", help="address or name to listen on"),
     Setting(name="port", default=3141, kind="int", help="port to listen on"),
-    Setting(name="workers", default=1, kind="int", help="worker processes; one answers some 15,000 pages a second"),
+    Setting(name="workers", default=1, kind="int", help="worker processes; one is enough for most"),
     Setting(name="outside-url", default=None, kind="text", help="URL under which clients reach this server"),
     Setting(
         name="trusted-proxy", default=(), kind="list",

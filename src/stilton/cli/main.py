@@ -25,7 +25,8 @@ def _option(setting: Setting) -> Callable[[F], F]:
     shown = f"{setting.help}  [{setting.default if setting.default not in (None, ()) else 'none'}]"
     if setting.kind == "switch":
         return click.option(f"--{setting.name}/--no-{setting.name}", default=None, help=shown)
-    return click.option(f"--{setting.name}", multiple=setting.kind == "list", default=None, help=shown)
+    metavar = {"int": "N", "seconds": "SECONDS"}.get(setting.kind, "VALUE")
+    return click.option(f"--{setting.name}", multiple=setting.kind == "list", default=None, help=shown, metavar=metavar)
 
 
 def _options(*names: str) -> Callable[[F], F]:

@@ -54,6 +54,7 @@ def run(config: Config) -> None:
     log.info("Hit Ctrl-C to quit.")
     server.serve(target_loader=functools.partial(load_app, config), wrap_loader=False)
     place.unlock()
+    log.info("stopped")
 
 
 def load_app(config: Config) -> Any:  # noqa: ANN401 - granian calls it in the worker

@@ -84,6 +84,11 @@ class Database:
         """Number of the last commit that this process knows of."""
         return self._serial
 
+    def last_commit_at(self) -> float | None:
+        """When something last changed that a reader can see; None before that. Unix seconds."""
+        row = self._watch.execute("SELECT max(at) FROM changes").fetchone()
+        return None if row[0] is None else float(row[0])
+
     def news(self) -> int:
         """Tell the listeners what was committed since last asked; returns the serial. Microseconds."""
         version = self._data_version()

@@ -41,6 +41,7 @@ class Api:
         pages: Pages,
         about: About,
         serial: Callable[[], int],
+        last_commit_at: Callable[[], float | None],
         trusted: Callable[[Request], bool],
     ) -> None:
         self._users = users
@@ -48,6 +49,7 @@ class Api:
         self._pages = pages
         self._about = about
         self._serial = serial
+        self._last_commit_at = last_commit_at
         self._trusted = trusted
 
     async def root(self, request: Request) -> Response:
@@ -105,7 +107,7 @@ class Api:
     async def status(self, request: Request) -> Response:
         """How this server and its upstreams are."""
         del request
-        serial = self._serial()
+        serial, committed_at = self._serial(), self._last_commit_at()
         about = self._about
         return answer("status", {
             "serverdir": about.serverdir,
@@ -116,10 +118,10 @@ class Api:
             "port": about.port,
             "outside-url": about.outside_url,
             "serial": serial,
-            "last-commit-timestamp": None,
+            "last-commit-timestamp": committed_at,
             "event-serial": serial,
-            "event-serial-timestamp": None,
-            "event-serial-in-sync-at": None,
+            "event-serial-timestamp": committed_at,
+            "event-serial-in-sync-at": committed_at,
             "metrics": [],
             "role": about.role,
             "polling_replicas": {},

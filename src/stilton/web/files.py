@@ -131,6 +131,8 @@ def quoted_url(url: str) -> str:
 
 
 def _choose(scope: Scope, size: int, etag: str | None) -> ranges.Choice:
+    if scope["method"] != "GET":
+        return Whole()  # RFC 9110 §14.2: of other methods Range is ignored
     return ranges.choose(header(scope, b"range"), size, if_range=header(scope, b"if-range"), etag=etag)
 
 
