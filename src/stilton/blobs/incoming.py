@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from stilton.blobs.local import LocalBlobs, full_or
+from stilton.blobs.local import LocalBlobs, trouble
 
 
 class Partial:
@@ -48,7 +48,7 @@ class Partial:
             os.close(lock)
 
     def begin(self, algorithms: set[str], head: dict[str, Any]) -> None:
-        """Start with no bytes. `head`: what readers need to answer a client. Raises StorageFull."""
+        """Start with no bytes. `head`: what readers need to answer a client. Raises StorageTrouble."""
         try:
             self._out = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
             self._hashes = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms | {"sha256"}}
@@ -57,7 +57,7 @@ class Partial:
             temporary.write_text(json.dumps(head))
             temporary.replace(self._head)
         except OSError as error:
-            raise full_or(error, self.path.name) from error
+            raise trouble(error, self.path.name) from error
 
     def head(self) -> dict[str, Any] | None:
         """What the writer said in `begin`; None before that."""
@@ -68,14 +68,14 @@ class Partial:
         return head
 
     def write(self, data: bytes) -> None:
-        """Append, so that readers can have it; hash it with `digest`. Raises StorageFull."""
+        """Append, so that readers can have it; hash it with `digest`. Raises StorageTrouble."""
         assert self._out is not None
         view = memoryview(data)
         try:
             while view:
                 view = view[os.write(self._out, view) :]
         except OSError as error:
-            raise full_or(error, self.path.name) from error
+            raise trouble(error, self.path.name) from error
         self.size += len(data)
 
     def digest(self, data: bytes) -> None:
@@ -88,7 +88,7 @@ class Partial:
         return {name: running.hexdigest() for name, running in self._hashes.items()}
 
     def commit(self, digest: str) -> Path:
-        """Turn the whole file into the blob `digest` (sha256). Raises StorageFull."""
+        """Turn the whole file into the blob `digest` (sha256). Raises StorageTrouble."""
         return self._blobs.adopt(self.path, digest)
 
     def release(self) -> None:

@@ -17,7 +17,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from stilton.domain.errors import StorageFull
+from stilton.domain.errors import StorageFull, StorageTrouble
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
@@ -50,7 +50,7 @@ class LocalBlobs:
     def adopt(self, file: Path, digest: str) -> Path:
         """Make `file`, whose sha256 the caller computed, the blob `digest`; `file` is gone then.
 
-        Raises StorageFull.
+        Raises StorageTrouble.
         """
         target = self.path(digest)
         try:
@@ -59,11 +59,11 @@ class LocalBlobs:
             file.replace(target)
             _sync(target.parent)
         except OSError as error:
-            raise full_or(error, target.name) from error
+            raise trouble(error, target.name) from error
         return target
 
     def put(self, data: bytes) -> str:
-        """Keep small `data`; returns its sha256. Raises StorageFull."""
+        """Keep small `data`; returns its sha256. Raises StorageTrouble."""
         digest = hashlib.sha256(data).hexdigest()
         if self.has(digest):
             return digest
@@ -75,15 +75,17 @@ class LocalBlobs:
             temporary.chmod(0o644)
             self.adopt(temporary, digest)
         except OSError as error:
-            raise full_or(error, digest) from error
+            raise trouble(error, digest) from error
         finally:
             temporary.unlink(missing_ok=True)
         return digest
 
 
-def full_or(error: OSError, what: str) -> Exception:
-    """StorageFull when that is what `error` says, else `error` itself."""
-    return StorageFull(what) if error.errno in _NO_SPACE else error
+def trouble(error: OSError, what: str) -> StorageTrouble:
+    """What `error`, met while storing `what`, means."""
+    if error.errno in _NO_SPACE:
+        return StorageFull(what)
+    return StorageTrouble(what, error.strerror or type(error).__name__)
 
 
 def _sync(path: Path) -> None:

@@ -18,9 +18,11 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import QueuePool
 
 from stilton.db.schema import changes
+from stilton.domain.errors import StorageTrouble
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -66,12 +68,19 @@ class Database:
         return await asyncio.get_running_loop().run_in_executor(self._readers, run)
 
     async def write(self, work: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run `work(transaction, …)` and commit; on any exception nothing of it happened."""
+        """Run `work(transaction, …)` and commit; on any exception nothing of it happened.
+
+        Raises StorageTrouble when the database cannot be written.
+        """
 
         def run() -> T:
             return write_now(self._engine, self._now, work, *args, **kwargs)
 
-        result = await asyncio.get_running_loop().run_in_executor(self._writer, run)
+        try:
+            result = await asyncio.get_running_loop().run_in_executor(self._writer, run)
+        except OperationalError as error:
+            # Full, read-only or broken: a tool's error, said in our words.
+            raise StorageTrouble("a change of the database", str(error.orig)) from error
         self.news()
         return result
 

@@ -16,7 +16,8 @@ StiltonError
 │   │   └── OfflineMode         no network, by the operator's choice
 │   ├── UpstreamRefused         an answer that says no (401, 403, 404, 429 …)
 │   └── UpstreamWrong           an answer that must not be believed
-├── StorageFull                 the disk took no more bytes
+├── StorageTrouble              the disk did not take what was to be kept
+│   └── StorageFull             no space left
 └── SetupError                  the server cannot start as told; the message says what to do
 """
 
@@ -145,12 +146,17 @@ class UpstreamWrong(UpstreamTrouble):
     """Bytes or a page that contradict what upstream promised; nothing of it is kept."""
 
 
-class StorageFull(StiltonError):
-    """ENOSPC or EDQUOT while storing."""
+class StorageTrouble(StiltonError):
+    """This server could not store something; what was there before is as it was."""
 
-    def __init__(self, what: str) -> None:
-        super().__init__(f"no space left on the server's disk to store {what}")
+    def __init__(self, what: str, why: str = "no space left") -> None:
+        super().__init__(f"the server's disk did not take {what}: {why}")
         self.what = what
+        self.why = why
+
+
+class StorageFull(StorageTrouble):
+    """ENOSPC or EDQUOT."""
 
 
 class SetupError(StiltonError):

@@ -20,7 +20,7 @@ from stilton.domain.errors import (
     OfflineMode,
     Quarantined,
     StiltonError,
-    StorageFull,
+    StorageTrouble,
     UpstreamRefused,
 )
 from stilton.domain.files import File, path_of
@@ -144,7 +144,7 @@ class Files:
             await asyncio.wait([task])
         found = await self.find(path_of(listed.file))
         if isinstance(found, Listed):
-            raise StorageFull(listed.file.filename)
+            raise StorageTrouble(listed.file.filename, "see the log")
         return found.path
 
     async def close(self) -> None:

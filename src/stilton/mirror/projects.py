@@ -2,14 +2,21 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
 from stilton.db import mirrors
 from stilton.db.database import Database
 from stilton.domain import freshness
-from stilton.domain.errors import NotHeld, OfflineMode, ProjectNotFound, UpstreamTrouble, UpstreamUnavailable
+from stilton.domain.errors import (
+    NotHeld,
+    OfflineMode,
+    ProjectNotFound,
+    StorageTrouble,
+    UpstreamTrouble,
+    UpstreamUnavailable,
+)
 from stilton.domain.files import Project, best_hash
 from stilton.domain.freshness import Plan
 from stilton.domain.names import ProjectName
@@ -155,7 +162,7 @@ class Projects:
             case Changed(found, etag) if kept is None or found != kept.project or etag != kept.etag:
                 page = mirrors.Page(project=found, etag=etag, checked_at=now)
                 self._alarm(kept, found)
-                await self._db.write(mirrors.keep_page, self._mirror, page)
+                await self._stored(self._db.write(mirrors.keep_page, self._mirror, page))
                 return page
             case _ if kept is None:
                 self._absent.put(project, now)
@@ -163,8 +170,15 @@ class Projects:
             case Absent():
                 log.warning("%s is gone upstream; serving what is kept of it", project)
         page = msgspec.structs.replace(kept, checked_at=now)
-        await self._db.write(mirrors.confirm_page, self._mirror, project, now)
+        await self._stored(self._db.write(mirrors.confirm_page, self._mirror, project, now))
         return page
+
+    async def _stored(self, writing: Awaitable[None]) -> None:
+        """A page that cannot be stored can still be served."""
+        try:
+            await writing
+        except StorageTrouble as trouble:
+            log.error("A page of %s is served but not kept: %s", self._mirror, trouble)  # noqa: TRY400 - text says it
 
     def _seen(self, page: mirrors.Page) -> Seen:
         return Seen(page.project, fresh_until=page.checked_at + self._max_age_s)

@@ -30,6 +30,7 @@ STATUS: tuple[tuple[type[Exception], int, str], ...] = (
     (errors.UpstreamRefused, 502, "Bad Gateway"),
     (errors.UpstreamWrong, 502, "Bad Gateway"),
     (errors.StorageFull, 507, "Insufficient Storage"),
+    (errors.StorageTrouble, 500, "Internal Server Error"),
 )
 
 
@@ -74,7 +75,7 @@ class Answers:
         """Words and a status for `error`; of unknown ones only the log is told."""
         status, title = status_of(error)
         detail = str(error)
-        if status == 500:
+        if status == 500 and not isinstance(error, errors.StiltonError):
             log.error("Internal error on %s %s", scope["method"], scope["path"], exc_info=error)
             detail = "Internal error; the server's log has it."
         headers: list[Header] = [(b"vary", b"Accept"), (b"cache-control", b"no-store")]
