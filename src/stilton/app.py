@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from starlette.requests import Request
 
@@ -40,6 +41,8 @@ log = logging.getLogger(__name__)
 access_log = logging.getLogger("stilton.access")
 
 HOUSEKEEPING_S = 0.1
+SWITCH_S = 0.0005
+THREADS = 12
 PUBLISH_S = 1.0
 
 
@@ -64,6 +67,9 @@ class App:
 
     async def open(self) -> None:
         """Hang everything together. The caller holds the serverdir's lock."""
+        # Threads that come back from the disk must not wait 5 ms for the event loop's turn to end.
+        sys.setswitchinterval(SWITCH_S)
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "work"))
         config = self.config
         place = ServerDir(config.serverdir)
         self.metrics = metrics = Metrics()
@@ -131,7 +137,8 @@ class App:
         self._place = place
         self._housekeeping = asyncio.ensure_future(self._keep_house())
         # The hottest statement is compiled now, not while the first client waits.
-        await asyncio.gather(indexes.all(), db.read(mirrors.held_file, IndexName(""), ""))
+        db.glance(mirrors.held_file, IndexName(""), "")
+        await indexes.all()
 
     async def close(self) -> None:
         """Close in reverse."""

@@ -3,6 +3,7 @@
 Command line > `DEVPISERVER_*` > YAML file > default (protocol reference 1.1).
 """
 
+import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -121,7 +122,21 @@ def _checked(values: dict[str, Any]) -> Config:
         raise SetupError(f"--workers is {values['workers']}: it takes a number from 1 to 256.")
     if values["role"] not in ("auto", "standalone"):
         raise SetupError(f"--role is {values['role']!r}: this version takes standalone or auto.")
+    outside = values["outside_url"]
+    if outside is not None and not outside.startswith(("http://", "https://")):
+        raise SetupError(f"--outside-url is {outside!r}: it takes a URL that begins with http:// or https://.")
+    for proxy in values["trusted_proxy"]:
+        if not _is_network(proxy):
+            raise SetupError(f"--trusted-proxy is {proxy!r}: it takes an address, a network like 10.0.0.0/8, or *.")
     return Config(**values)
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return text == "*"
+    return True
 
 
 def _value(setting: Setting, raw: Any, where: str) -> Any:  # noqa: ANN401 - the kind of a setting decides
@@ -171,8 +186,12 @@ def _read(configfile: str | None) -> dict[str, Any]:
             document = yaml.load(file, Loader=yaml.BaseLoader)  # noqa: S506 - BaseLoader makes texts only
     except OSError as error:
         raise SetupError(f"The configuration file {path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise SetupError(f"The configuration file {path} cannot be read: it is not UTF-8.") from error
     except yaml.YAMLError as error:
         raise SetupError(f"Error in config file {path!r}: {error}") from error
+    if not isinstance(document, dict) and document not in (None, ""):
+        raise SetupError(f"Error in config file {path!r}: it takes {SECTION}: with option names and values below.")
     section = document.get(SECTION) if isinstance(document, dict) else None
     if section is None or section == "":
         return {}

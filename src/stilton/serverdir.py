@@ -42,7 +42,8 @@ class ServerDir:
     def has_data(self) -> bool:
         """Whether a server was made here. Raises SetupError when another program's data is here."""
         if not self._version.exists():
-            return self.database.exists()
+            # Without both, an init was interrupted.
+            return self.database.exists() and self._nodeinfo.exists()
         found = self._version.read_text().strip()
         if found == FORMAT:
             return True

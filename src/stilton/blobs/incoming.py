@@ -21,7 +21,6 @@ class Partial:
     def __init__(self, blobs: LocalBlobs, key: str) -> None:
         self._blobs = blobs
         self.path = blobs.incoming / f"{key}.part"
-        self._head = blobs.incoming / f"{key}.head"
         self._lock_path = blobs.incoming / f"{key}.lock"
         self._lock: int | None = None
         self._out: int | None = None
@@ -49,22 +48,23 @@ class Partial:
 
     def begin(self, algorithms: set[str], head: dict[str, Any]) -> None:
         """Start with no bytes. `head`: what readers need to answer a client. Raises StorageTrouble."""
+        assert self._lock is not None
         try:
             self._out = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
             self._hashes = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms | {"sha256"}}
             self.size = 0
-            temporary = self._head.with_suffix(".tmp")
-            temporary.write_text(json.dumps(head))
-            temporary.replace(self._head)
+            # In the lock file, which others look at anyway; its line end says that it is whole.
+            os.pwrite(self._lock, json.dumps(head).encode() + b"\n", 0)
         except OSError as error:
             raise trouble(error, self.path.name) from error
 
     def head(self) -> dict[str, Any] | None:
         """What the writer said in `begin`; None before that."""
         try:
-            head: dict[str, Any] = json.loads(self._head.read_text())
-        except (FileNotFoundError, ValueError):
+            text = self._lock_path.read_bytes()
+        except FileNotFoundError:
             return None
+        head: dict[str, Any] | None = json.loads(text) if text.endswith(b"\n") else None
         return head
 
     def write(self, data: bytes) -> None:
@@ -89,7 +89,7 @@ class Partial:
 
     def commit(self, digest: str) -> Path:
         """Turn the whole file into the blob `digest` (sha256). Raises StorageTrouble."""
-        return self._blobs.adopt(self.path, digest)
+        return self._blobs.adopt(self.path, digest, lasting=False)
 
     def release(self) -> None:
         """Stop being the writer; drop what was not committed. May be called twice."""
@@ -97,7 +97,7 @@ class Partial:
             os.close(self._out)
             self._out = None
         if self._lock is not None:
-            for path in (self.path, self._head, self._lock_path):
+            for path in (self.path, self._lock_path):
                 path.unlink(missing_ok=True)
             os.close(self._lock)
             self._lock = None

@@ -2,11 +2,10 @@
 
     SERVERDIR/blobs/sha256/ab/cdef0123…    one file per content; whole or absent
     SERVERDIR/incoming/KEY.part            being downloaded; emptied at start
-    SERVERDIR/incoming/KEY.head            what upstream said about it (JSON)
-    SERVERDIR/incoming/KEY.lock            held by the process that downloads it
+    SERVERDIR/incoming/KEY.lock            held by the process that downloads it; what upstream said (JSON)
 
-A blob appears by rename of a synced file, and its folder is synced, so a crash
-at any point leaves it whole or absent. Who may see it, under which name, is the
+A blob appears by rename of a synced file, so a crash at any point
+leaves it whole or absent. Who may see it, under which name, is the
 database's business. Counterpart: `blobs.incoming`.
 """
 
@@ -14,7 +13,7 @@ import errno
 import hashlib
 import os
 import shutil
-import tempfile
+import threading
 from pathlib import Path
 
 from stilton.domain.errors import StorageFull, StorageTrouble
@@ -32,6 +31,8 @@ class LocalBlobs:
     def create(self) -> None:
         """Make the folders; leave what is there."""
         self._root.mkdir(parents=True, exist_ok=True)
+        for first in range(256):
+            (self._root / f"{first:02x}").mkdir(exist_ok=True)
         self.incoming.mkdir(exist_ok=True)
 
     def clear_incoming(self) -> None:
@@ -47,38 +48,46 @@ class LocalBlobs:
         """Whether the blob is here."""
         return self.path(digest).is_file()
 
-    def adopt(self, file: Path, digest: str) -> Path:
+    def adopt(self, file: Path, digest: str, *, lasting: bool) -> Path:
         """Make `file`, whose sha256 the caller computed, the blob `digest`; `file` is gone then.
+
+        `lasting`: sync its folder too, so that it outlives a power cut; what can be fetched
+        again is only never wrong.
 
         Raises StorageTrouble.
         """
         target = self.path(digest)
         try:
             _sync(file)
-            target.parent.mkdir(exist_ok=True)
             file.replace(target)
-            _sync(target.parent)
+            if lasting:
+                _sync(target.parent)
         except OSError as error:
             raise trouble(error, target.name) from error
         return target
 
     def put(self, data: bytes) -> str:
-        """Keep small `data`; returns its sha256. Raises StorageTrouble."""
+        """Keep small `data` that can be had again; returns its sha256. Raises StorageTrouble.
+
+        Not synced: whoever reads it later asks `intact` first.
+        """
         digest = hashlib.sha256(data).hexdigest()
-        if self.has(digest):
-            return digest
-        descriptor, name = tempfile.mkstemp(dir=self.incoming, suffix=".put")
-        temporary = Path(name)
+        target = self.path(digest)
+        temporary = self.incoming / f"{digest}.{os.getpid()}.{threading.get_ident()}.put"
         try:
-            with os.fdopen(descriptor, "wb") as out:
-                out.write(data)
-            temporary.chmod(0o644)
-            self.adopt(temporary, digest)
+            temporary.write_bytes(data)
+            temporary.replace(target)
         except OSError as error:
-            raise trouble(error, digest) from error
-        finally:
             temporary.unlink(missing_ok=True)
+            raise trouble(error, digest) from error
         return digest
+
+    def intact(self, digest: str) -> bool:
+        """Whether the blob is here and has its hash. For small ones: it is read."""
+        try:
+            return hashlib.sha256(self.path(digest).read_bytes()).hexdigest() == digest
+        except OSError:
+            return False
 
 
 def trouble(error: OSError, what: str) -> StorageTrouble:

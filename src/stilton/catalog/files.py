@@ -63,7 +63,9 @@ class Files:
         """
         mirror = await self._indexes.mirror(user, index)
         if path.endswith(METADATA_SUFFIX):
-            found: Stored | Listed = await mirror.metadata.find(path.removesuffix(METADATA_SUFFIX))
+            wheel = path.removesuffix(METADATA_SUFFIX)
+            mirror.read_ahead.considered(wheel)
+            found: Stored | Listed = await mirror.metadata.find(wheel)
         else:
             found = await mirror.files.find(path)
         if isinstance(found, Stored):

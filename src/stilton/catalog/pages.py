@@ -148,7 +148,7 @@ class Pages:
             raise
         page = self._kept.get(key)
         if page is None or page.source != seen.project:
-            held = await self._db.read(mirrors.held_files, mirror.config.name, project)
+            held = self._db.glance(mirrors.held_files, mirror.config.name, project)
             view = shown(seen.project, held, held_only=mirror.held_only)
             if mirror.held_only and seen.project.files and not view.files and not view.is_quarantined:
                 raise mirror.missing(project)

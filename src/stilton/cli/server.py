@@ -3,6 +3,7 @@
 import functools
 import logging
 import os
+import signal
 import socket
 import sys
 from typing import Any
@@ -59,6 +60,9 @@ def run(config: Config) -> None:
 
 def load_app(config: Config) -> Any:  # noqa: ANN401 - granian calls it in the worker
     """The worker's app."""
+    # The main process's handlers came along with the fork and would swallow its own order to stop.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     from stilton.app import App  # noqa: PLC0415 - imported by workers only
 
     set_up_log(debug=config.debug)

@@ -11,6 +11,7 @@ SQLite in WAL mode; `PRAGMA data_version` tells when another process committed.
 import asyncio
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,6 +30,7 @@ T = TypeVar("T")
 
 READERS = 4
 BUSY_TIMEOUT_S = 30
+UNITS_A_COMMIT = 100
 
 
 class Transaction:
@@ -43,6 +45,16 @@ class Transaction:
         self.changed.append(entity)
 
 
+class _Unit:
+    """One unit of work in the queue, and who waits for it."""
+
+    __slots__ = ("done", "work")
+
+    def __init__(self, work: Callable[[Transaction], Any], done: asyncio.Future[Any]) -> None:
+        self.work = work
+        self.done = done
+
+
 class Database:
     """One SQLite file, for one worker process."""
 
@@ -52,10 +64,21 @@ class Database:
         self._engine = connect(path)
         self._readers = ThreadPoolExecutor(READERS, "db-read")
         self._writer = ThreadPoolExecutor(1, "db-write")
+        self._queue: deque[_Unit] = deque()
+        self._writing = False
         self._listeners: list[Callable[[list[str]], None]] = []
+        # Autocommit: each statement sees the newest commit, and none holds a snapshot open.
+        self._here = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         self._watch = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._version = self._data_version()
         self._serial = self._read_serial()
+
+    def glance(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run one point read here and now, on the event loop: a thread hop costs more than the read.
+
+        For statements by primary key or a short index range only.
+        """
+        return work(self._here, *args, **kwargs)
 
     async def read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `work(connection, …)` in a snapshot."""
@@ -72,17 +95,32 @@ class Database:
 
         Raises StorageTrouble when the database cannot be written.
         """
-
-        def run() -> T:
-            return write_now(self._engine, self._now, work, *args, **kwargs)
-
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+        self._queue.append(_Unit(lambda transaction: work(transaction, *args, **kwargs), done))
+        if not self._writing:
+            self._writing = True
+            loop.run_in_executor(self._writer, self._write_queued, loop)
         try:
-            result = await asyncio.get_running_loop().run_in_executor(self._writer, run)
+            result = await done
         except OperationalError as error:
             # Full, read-only or broken: a tool's error, said in our words.
             raise StorageTrouble("a change of the database", str(error.orig)) from error
         self.news()
         return result
+
+    def _write_queued(self, loop: asyncio.AbstractEventLoop) -> None:
+        """In the writing thread: everything that queued up meanwhile becomes one commit."""
+        while self._queue:
+            units = [self._queue.popleft() for _ in range(min(len(self._queue), UNITS_A_COMMIT))]
+            outcomes = _commit(self._engine, self._now, units)
+            loop.call_soon_threadsafe(_tell, units, outcomes)
+        loop.call_soon_threadsafe(self._wrote, loop)
+
+    def _wrote(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._writing = bool(self._queue)
+        if self._writing:
+            loop.run_in_executor(self._writer, self._write_queued, loop)
 
     def on_commit(self, listener: Callable[[list[str]], None]) -> None:
         """Call `listener(entities)` in the event loop after commits, of other processes too."""
@@ -118,6 +156,7 @@ class Database:
         self._writer.shutdown()
         self._readers.shutdown()
         self._watch.close()
+        self._here.close()
         self._engine.dispose()
 
     def _data_version(self) -> int:
@@ -131,7 +170,7 @@ class Database:
 
 def connect(path: Path) -> Engine:
     """An engine for the SQLite file at `path`, set up for several processes."""
-    engine = create_engine(f"sqlite:///{path}", poolclass=QueuePool, pool_size=READERS + 1)
+    engine = create_engine(f"sqlite:///{path}", poolclass=QueuePool, pool_size=READERS + 2)
     event.listen(engine, "connect", _set_up)
     return engine
 
@@ -152,6 +191,45 @@ def write_now(
         _log_changes(transaction, now())
         connection.commit()
     return result
+
+
+def _commit(engine: Engine, now: Callable[[], float], units: list[_Unit]) -> list[Any]:
+    """Run the units in one transaction; per unit its result, or the exception that undid it alone."""
+    outcomes: list[Any] = []
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            transaction = Transaction(connection)
+            for unit in units:
+                outcomes.append(_attempt(transaction, unit))
+            _log_changes(transaction, now())
+            connection.commit()
+    except Exception as error:  # noqa: BLE001 - it reaches everybody who waits
+        return [error] * len(units)
+    return outcomes
+
+
+def _attempt(transaction: Transaction, unit: _Unit) -> Any:  # noqa: ANN401
+    noted = len(transaction.changed)
+    transaction.sql.exec_driver_sql("SAVEPOINT unit")
+    try:
+        result = unit.work(transaction)
+    except Exception as error:  # noqa: BLE001 - it reaches who waits for this unit
+        transaction.sql.exec_driver_sql("ROLLBACK TO unit")
+        del transaction.changed[noted:]
+        result = error
+    transaction.sql.exec_driver_sql("RELEASE unit")
+    return result
+
+
+def _tell(units: list[_Unit], outcomes: list[Any]) -> None:
+    for unit, outcome in zip(units, outcomes, strict=True):
+        if unit.done.done():
+            continue
+        if isinstance(outcome, Exception):
+            unit.done.set_exception(outcome)
+        else:
+            unit.done.set_result(outcome)
 
 
 def _log_changes(transaction: Transaction, now: float) -> None:

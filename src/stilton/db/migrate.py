@@ -4,6 +4,7 @@ Alembic and SQLAlchemy are imported only when there is something to do: they wou
 double the time to the first answer and the memory of the process that watches workers.
 """
 
+import contextlib
 import sqlite3
 from pathlib import Path
 
@@ -16,7 +17,7 @@ HEAD = "0001"
 def version(path: Path) -> str | None:
     """Revision of the database at `path`; None when it has no schema. Raises SetupError."""
     try:
-        with sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True) as database:
+        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
             row = database.execute("SELECT version_num FROM alembic_version").fetchone()
     except sqlite3.OperationalError as error:
         if "no such table" in str(error):

@@ -12,7 +12,10 @@ from stilton.domain.names import IndexName
 DEFAULT_CACHE_EXPIRY_S = 1800
 _TRUE = frozenset({"y", "yes", "t", "true", "on", "1"})
 _FALSE = frozenset({"n", "no", "f", "false", "off", "0"})
-_USERINFO = re.compile(r"//[^/@]*@")
+# As far as `urlsplit` sees a user: a password may hold an `@`, a query is no user.
+_USERINFO = re.compile(r"//[^/?#]*@")
+# Of what is not even a URL, all that could be a secret.
+_BEFORE_AT = re.compile(r"^(\w+://)?.*@", re.DOTALL)
 
 
 class MirrorConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,11 +81,9 @@ def mirror_config(index: Index, *, cache_expiry_s: float) -> MirrorConfig:
 def mirror_url(value: object, index: str) -> str:
     """Check a `mirror_url`. Raises SetupError that does not repeat credentials."""
     text = str(value)
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise SetupError(
-            f"mirror_url of {index} is {without_credentials(text)!r}: it must start with http:// or https://"
-        )
+    if not _is_web(text):
+        shown = _BEFORE_AT.sub(r"\1", text)
+        raise SetupError(f"mirror_url of {index} is {shown!r}: it must name a host and start with http:// or https://")
     return text
 
 
@@ -109,6 +110,15 @@ def public_keys(index: Index) -> dict[str, Any]:
     return keys
 
 
+def _is_web(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
 def _seconds(value: object, default: float, index: str) -> float:
     if value is None:
         return default
@@ -116,6 +126,6 @@ def _seconds(value: object, default: float, index: str) -> float:
         seconds = float(str(value))
     except ValueError:
         seconds = -1.0
-    if seconds < 0:
+    if not 0 <= seconds < float("inf"):
         raise SetupError(f"mirror_cache_expiry of {index} is {value!r}: it takes seconds, 0 or more")
     return seconds

@@ -3,12 +3,22 @@
 from email.message import Message
 from email.parser import HeaderParser
 
+from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
 
 from stilton.domain.errors import BadName
 from stilton.domain.names import ProjectName, is_wheel, project_name, version_of
 
+# What a line of somebody else's can make `packaging` raise.
+_UNREADABLE = (
+    InvalidRequirement,
+    InvalidVersion,
+    UndefinedComparison,
+    UndefinedEnvironmentName,
+    RecursionError,
+    BadName,
+)
 MAX_METADATA_BYTES = 16 << 20
 """Larger than any real one by two orders; a bomb stops here."""
 
@@ -38,7 +48,7 @@ def requirements(metadata: bytes) -> list[ProjectName]:
             if requirement.url or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
                 continue
             wanted[project_name(requirement.name)] = None
-        except (InvalidRequirement, BadName):
+        except _UNREADABLE:
             continue
     return list(wanted)
 

@@ -34,6 +34,8 @@ PIECE_BYTES = 128 << 10
 """What arrives is handed on in pieces of about this size: each wakes every client."""
 GATHER_S = 0.002
 """No byte waits longer than this for others to fill a piece."""
+INLINE_BYTES = 64 << 10
+"""So much is written and hashed sooner than a thread would begin to."""
 SEND_BYTES = 256 << 10
 RESUMES = 5
 FIRST_PAUSE_S = 0.2
@@ -43,8 +45,9 @@ LIKELY_PAGE = ("text/html", "application/xhtml+xml")
 
 
 class Download:
-    """The download of `file`. `keep(blob digest, size, last modified)` records it when whole.
+    """The download of `file`.
 
+    `keep(commit, digest, size, last modified)` records it when whole; it calls `commit` in a thread.
     `find_kept()` gives the path of the blob when another process finished it.
     """
 
@@ -54,7 +57,7 @@ class Download:
         partial: Partial,
         upstream: Upstream,
         metrics: Metrics,
-        keep: Callable[[Path, str, int, str | None], Awaitable[None]],
+        keep: Callable[[Callable[[], Path], str, int, str | None], Awaitable[Path]],
         find_kept: Callable[[], Awaitable[Path | None]],
     ) -> None:
         self.file = file
@@ -104,7 +107,7 @@ class Download:
         finally:
             self._ended = True
             self._wake()
-            await asyncio.to_thread(self._partial.release)
+            self._partial.release()
             self._close_if_unused()
 
     async def begun(self) -> None:
@@ -249,7 +252,10 @@ class Download:
                     await self._wait()
                     continue
                 count = sum(map(len, batch))
-                await asyncio.to_thread(_store, self._partial, batch)
+                if count <= INLINE_BYTES:
+                    _store(self._partial, batch)
+                else:
+                    await asyncio.to_thread(_store, self._partial, batch)
                 self._written += count
                 self._trim()
                 self._wake()
@@ -272,8 +278,8 @@ class Download:
         self.size = self._received
         self._proved = True
         self._wake()
-        self._blob = await asyncio.to_thread(self._partial.commit, digests["sha256"])
-        await self._keep(self._blob, digests["sha256"], self._received, self.last_modified)
+        digest = digests["sha256"]
+        self._blob = await self._keep(lambda: self._partial.commit(digest), digest, self._received, self.last_modified)
         self._metrics.count("downloads", "kept")
 
     async def _stop_writing(self) -> None:

@@ -81,7 +81,7 @@ class Files:
 
         Raises FileNotFound, Quarantined, NotHeld (offline), UpstreamTrouble.
         """
-        entry = await self._db.read(mirrors.held_file, self._mirror, path)
+        entry = self._db.glance(mirrors.held_file, self._mirror, path)
         if entry is not None:
             if entry.quarantined:
                 raise Quarantined(entry.project)
@@ -98,14 +98,13 @@ class Files:
             return running
         key = hashlib.sha256(f"{self._mirror}/{path}".encode()).hexdigest()[:40]
 
-        async def keep(blob: Path, digest: str, size: int, last_modified: str | None) -> None:
-            await self._keep(listed, HeldFile(
-                path=path, project=listed.project, held=Held(digest=digest, size=size),
-                last_modified=last_modified,
-            ), blob)  # fmt: skip
+        async def keep(commit: Callable[[], Path], digest: str, size: int, last_modified: str | None) -> Path:
+            held = Held(digest=digest, size=size)
+            entry = HeldFile(path=path, project=listed.project, held=held, last_modified=last_modified)
+            return await self._keep(listed, entry, commit)
 
         async def find_kept() -> Path | None:
-            entry = await self._db.read(mirrors.held_file, self._mirror, path)
+            entry = self._db.glance(mirrors.held_file, self._mirror, path)
             stored = await self._stored(entry) if entry else None
             return stored.path if stored else None
 
@@ -185,12 +184,16 @@ class Files:
                 return _offered(Listed(project, file), quarantined=seen.project.is_quarantined)
         raise trouble or FileNotFound(path)
 
-    async def _keep(self, listed: Listed, entry: HeldFile, blob: Path) -> None:
-        if is_wheel(listed.file.filename):
-            digest = await asyncio.to_thread(self._metadata_digest, blob, listed.file)
-            held = msgspec.structs.replace(entry.held, metadata_digest=digest)
-            entry = msgspec.structs.replace(entry, held=held)
+    async def _keep(self, listed: Listed, entry: HeldFile, commit: Callable[[], Path]) -> Path:
+        blob, metadata_digest = await asyncio.to_thread(self._commit, listed.file, commit)
+        held = msgspec.structs.replace(entry.held, metadata_digest=metadata_digest)
+        entry = msgspec.structs.replace(entry, held=held)
         await self._db.write(mirrors.keep_file, self._mirror, entry, self._now())
+        return blob
+
+    def _commit(self, file: File, commit: Callable[[], Path]) -> tuple[Path, str | None]:
+        blob = commit()
+        return blob, self._metadata_digest(blob, file) if is_wheel(file.filename) else None
 
     def _metadata_digest(self, blob: Path, file: File) -> str:
         """Keep the wheel's own metadata, which is the truth (threat: a swapped metadata file)."""

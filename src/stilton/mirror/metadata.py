@@ -56,11 +56,11 @@ class Metadata:
 
         Raises FileNotFound when the file has none, else as `Files.find` does.
         """
-        entry = await self._db.read(mirrors.held_file, self._mirror, path)
+        entry = self._db.glance(mirrors.held_file, self._mirror, path)
         digest = entry.held.metadata_digest if entry else None
         if entry is not None and entry.quarantined:
             raise Quarantined(entry.project)
-        if digest is None or (digest and not self._blobs.has(digest)):
+        if digest is None or (digest and not self._blobs.intact(digest)):
             digest = await self._flights.join(path, lambda: self._make(path))
         if not digest:
             raise FileNotFound(path + ".metadata", "this file has no core metadata")
@@ -74,7 +74,7 @@ class Metadata:
     async def _make(self, path: str) -> str:
         found = await self._files.find(path)
         if isinstance(found, Stored):
-            entry = await self._db.read(mirrors.held_file, self._mirror, path)
+            entry = self._db.glance(mirrors.held_file, self._mirror, path)
             assert entry is not None
             listed = Listed(entry.project, File(filename=path.rsplit("/", 1)[-1]))
             metadata = await asyncio.to_thread(_from_wheel, found.path, listed.file.filename)

@@ -56,7 +56,7 @@ class Mirror:
         self.refresh = Refresh(
             self.projects, metrics, now, max_age_s=config.cache_expiry_s, is_down=lambda: self.is_down
         )
-        self.read_ahead = ReadAhead(self.projects, self.metadata, metrics)
+        self.read_ahead = ReadAhead(self.projects, self.files, self.metadata, metrics)
         self._background: list[asyncio.Task[None]] = []
 
     @property

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 
 import msgspec
 
@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 MAX_FILES_IN_MEMORY = 60_000
 """Documents in memory, counted in files: about 0.5 kB each."""
+INLINE_BYTES = 32 << 10
+"""Larger documents are unpacked in a thread."""
 MAX_NEGATIVE = 10_000
 NEGATIVE_MAX_AGE_S = 60.0
 FIRST_WAIT = 2.5
@@ -63,6 +65,7 @@ class Projects:
             MAX_FILES_IN_MEMORY, lambda page: 1 + len(page.project.files)
         )
         self._absent: Lru[ProjectName, float] = Lru(MAX_NEGATIVE)
+        self._storing: dict[ProjectName, asyncio.Task[None]] = {}
         self._demanded: set[ProjectName] = set()
 
     async def page(self, project: ProjectName) -> Seen:
@@ -84,7 +87,7 @@ class Projects:
         """What is kept of `project`, however old. Never asks upstream."""
         page = self._memory.get(project)
         if page is None:
-            page = await self._db.read(mirrors.page, self._mirror, project)
+            page = await self._read(project)
             if page is not None:
                 self._memory.put(project, page)
         return page
@@ -101,6 +104,8 @@ class Projects:
     async def close(self) -> None:
         """Give up what is being asked."""
         await self._flights.drain()
+        if self._storing:
+            await asyncio.wait(list(self._storing.values()))
 
     async def _revalidated(self, project: ProjectName, kept: mirrors.Page) -> Seen:
         flight = self._flights.join(project, lambda: self._ask(project))
@@ -138,7 +143,7 @@ class Projects:
 
     async def _ask(self, project: ProjectName) -> mirrors.Page:
         # From the database: another worker may have been faster.
-        kept = await self._db.read(mirrors.page, self._mirror, project)
+        kept = await self._read(project)
         demanded = project in self._demanded
         self._demanded.discard(project)
         young = freshness.plan(kept.checked_at if kept else None, now=self._now(), max_age_s=self._max_age_s / 2)
@@ -162,7 +167,7 @@ class Projects:
             case Changed(found, etag) if kept is None or found != kept.project or etag != kept.etag:
                 page = mirrors.Page(project=found, etag=etag, checked_at=now)
                 self._alarm(kept, found)
-                await self._stored(self._db.write(mirrors.keep_page, self._mirror, page))
+                self._store(project, self._db.write(mirrors.keep_page, self._mirror, page))
                 return page
             case _ if kept is None:
                 self._absent.put(project, now)
@@ -170,15 +175,31 @@ class Projects:
             case Absent():
                 log.warning("%s is gone upstream; serving what is kept of it", project)
         page = msgspec.structs.replace(kept, checked_at=now)
-        await self._stored(self._db.write(mirrors.confirm_page, self._mirror, project, now))
+        self._store(project, self._db.write(mirrors.confirm_page, self._mirror, project, now))
         return page
 
-    async def _stored(self, writing: Awaitable[None]) -> None:
-        """A page that cannot be stored can still be served."""
-        try:
-            await writing
-        except StorageTrouble as trouble:
-            log.error("A page of %s is served but not kept: %s", self._mirror, trouble)  # noqa: TRY400 - text says it
+    async def _read(self, project: ProjectName) -> mirrors.Page | None:
+        if storing := self._storing.get(project):
+            await asyncio.wait([storing])
+        packed = self._db.glance(mirrors.page, self._mirror, project)
+        if packed is None:
+            return None
+        if len(packed.document) > INLINE_BYTES:
+            return await asyncio.to_thread(mirrors.unpack, packed)
+        return mirrors.unpack(packed)
+
+    def _store(self, project: ProjectName, writing: Coroutine[None, None, None]) -> None:
+        """Nobody waits for the disk: a page that cannot be stored can still be served."""
+
+        async def store() -> None:
+            try:
+                await writing
+            except StorageTrouble as trouble:
+                log.error("%s of %s is served but not kept: %s", project, self._mirror, trouble)  # noqa: TRY400
+            finally:
+                self._storing.pop(project, None)
+
+        self._storing[project] = asyncio.ensure_future(store())
 
     def _seen(self, page: mirrors.Page) -> Seen:
         return Seen(page.project, fresh_until=page.checked_at + self._max_age_s)

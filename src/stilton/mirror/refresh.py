@@ -2,7 +2,8 @@
 
 Refreshing keeps warm requests from ever waiting for upstream. Reading ahead makes
 a cold install fast over a slow line: for a page that an installer asked for, the
-newest wheel's metadata is fetched, then the pages of what it requires, and so on.
+newest wheel's metadata is fetched, then the pages of what it requires, and so on;
+a small wheel whose metadata a client reads is fetched at once.
 Both are bounded; reading ahead can be switched off.
 """
 
@@ -10,7 +11,8 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from packaging.version import InvalidVersion, Version
 
@@ -19,11 +21,14 @@ from stilton.domain.errors import StiltonError
 from stilton.domain.files import File, Project, path_of
 from stilton.domain.names import ProjectName, is_wheel, version_of
 from stilton.metrics import Metrics
+from stilton.mirror.files import Files, Listed
 from stilton.mirror.lru import Lru
 from stilton.mirror.metadata import Metadata
 from stilton.mirror.projects import Projects, Seen
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 IN_USE_LIMIT = 5_000
 """Projects that are kept fresh; the least recently used go first."""
@@ -33,6 +38,9 @@ AHEAD_AT_ONCE = 24
 AHEAD_QUEUE = 2_000
 """More than this many pages waiting: what comes is dropped, an installer will ask anyway."""
 AHEAD_MEMORY = 20_000
+WHEELS_AT_ONCE = 12
+WHEEL_BYTES = 2 << 20
+"""Larger wheels are fetched when they are asked for: their download hides the latency."""
 
 
 class Refresh:
@@ -94,12 +102,14 @@ class Refresh:
 class ReadAhead:
     """Fetches what installers will ask for next."""
 
-    def __init__(self, projects: Projects, files_metadata: Metadata, metrics: Metrics) -> None:
+    def __init__(self, projects: Projects, files: Files, files_metadata: Metadata, metrics: Metrics) -> None:
         self._projects = projects
+        self._files = files
         self._metadata = files_metadata
         self._metrics = metrics
         self._seen: Lru[ProjectName, bool] = Lru(AHEAD_MEMORY)
         self._queue: asyncio.Queue[ProjectName] = asyncio.Queue(AHEAD_QUEUE)
+        self._wheels: asyncio.Queue[str] = asyncio.Queue(AHEAD_QUEUE)
 
     def wanted(self, project: ProjectName) -> None:
         """An installer asked for this page: look ahead from here, once."""
@@ -108,21 +118,24 @@ class ReadAhead:
             with contextlib.suppress(asyncio.QueueFull):
                 self._queue.put_nowait(project)
 
+    def considered(self, path: str) -> None:
+        """A client asked for the metadata of the wheel at `path`: it will probably install it."""
+        with contextlib.suppress(asyncio.QueueFull):
+            self._wheels.put_nowait(path)
+
     async def run(self) -> None:
         """Until cancelled: work off what is wanted."""
         async with asyncio.TaskGroup() as workers:
             for _ in range(AHEAD_AT_ONCE):
-                workers.create_task(self._work())
+                workers.create_task(_work(self._queue, self._look_ahead))
+            for _ in range(WHEELS_AT_ONCE):
+                workers.create_task(_work(self._wheels, self._fetch))
 
-    async def _work(self) -> None:
-        while True:
-            project = await self._queue.get()
-            try:
-                await self._look_ahead(project)
-            except StiltonError as error:
-                log.debug("Not read ahead from %s: %s", project, error)
-            except Exception:
-                log.exception("Reading ahead from %s broke down", project)
+    async def _fetch(self, path: str) -> None:
+        found = await self._files.find(path)
+        if isinstance(found, Listed) and (found.file.size or WHEEL_BYTES) < WHEEL_BYTES:
+            await self._files.whole(found)
+            self._metrics.count("read_ahead", "wheel")
 
     async def _look_ahead(self, project: ProjectName) -> None:
         seen = await self._projects.page(project)
@@ -130,10 +143,21 @@ class ReadAhead:
         if file is None:
             return
         stored = await self._metadata.find(path_of(file))
-        self._metrics.count("read_ahead")
+        self._metrics.count("read_ahead", "metadata")
         body = await asyncio.to_thread(stored.path.read_bytes)
         for requirement in metadata.requirements(body):
             self.wanted(requirement)
+
+
+async def _work(queue: asyncio.Queue[T], do: Callable[[T], Awaitable[None]]) -> None:
+    while True:
+        wish = await queue.get()
+        try:
+            await do(wish)
+        except StiltonError as error:
+            log.debug("Not read ahead from %s: %s", wish, error)
+        except Exception:
+            log.exception("Reading ahead from %s broke down", wish)
 
 
 def _newest_wheel(project: Project) -> File | None:

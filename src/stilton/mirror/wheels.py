@@ -14,6 +14,8 @@ from typing import BinaryIO
 from stilton.domain.metadata import MAX_METADATA_BYTES, fits
 
 MAX_MEMBERS = 200_000
+# Others are not in use, and their decoders can be told to take gigabytes.
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
 
 
@@ -25,6 +27,8 @@ def read_metadata(archive: BinaryIO, filename: str) -> bytes | None:
             found = [member for member in members if _METADATA.fullmatch(member.filename)]
             # Two of them: installers may disagree about which counts.
             if len(members) > MAX_MEMBERS or len(found) != 1 or found[0].file_size > MAX_METADATA_BYTES:
+                return None
+            if found[0].compress_type not in _COMPRESSIONS:
                 return None
             with wheel.open(found[0]) as member:
                 data = member.read(MAX_METADATA_BYTES + 1)

@@ -7,12 +7,15 @@ or redirect cannot send us to an address closer than the mirror itself
 
 import contextlib
 import ipaddress
+import logging
+import netrc
 import os
 import socket
 import ssl
 import sys
 import urllib.request
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
 import aiohttp
@@ -22,6 +25,8 @@ from stilton import __version__
 from stilton.domain.errors import UpstreamUnavailable, UpstreamWrong
 from stilton.domain.indexes import without_credentials
 from stilton.domain.reach import Zone, may_follow, zone
+
+log = logging.getLogger(__name__)
 
 MAX_REDIRECTS = 5
 MAX_CONNECTIONS = 64
@@ -46,6 +51,8 @@ class Network:
         )
         self._connect_timeout_s = connect_timeout_s
         self._session: aiohttp.ClientSession | None = None
+        self._proxies = urllib.request.getproxies()
+        self._netrc = _netrc()
         self._guard = GuardedResolver(self._host)
 
     @contextlib.asynccontextmanager
@@ -79,7 +86,7 @@ class Network:
                 await self._guard.check_literal(urlsplit(url).hostname or "")
                 response = await self._open().request(
                     method, _without(url), headers=self._headers(url, headers), timeout=timeout,
-                    allow_redirects=False,
+                    allow_redirects=False, proxy=self._proxy(url),
                 )  # fmt: skip
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise self._unavailable(error) from error
@@ -99,7 +106,7 @@ class Network:
             )
             self._session = aiohttp.ClientSession(
                 connector=connector,
-                trust_env=True,
+                trust_env=False,  # it would read .netrc from the disk for each request
                 auto_decompress=True,
                 headers={"User-Agent": USER_AGENT},
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -112,7 +119,16 @@ class Network:
         parts = urlsplit(url)
         if self._credentials and (parts.scheme, parts.hostname, parts.port) == self._origin:
             return {**headers, "Authorization": self._credentials}
+        known = self._netrc.authenticators(parts.hostname) if self._netrc and parts.hostname else None
+        if known:
+            return {**headers, "Authorization": aiohttp.encode_basic_auth(known[0], known[2] or "")}
         return dict(headers)
+
+    def _proxy(self, url: str) -> str | None:
+        """The proxy of the environment for this URL, unless NO_PROXY names its host."""
+        parts = urlsplit(url)
+        proxy = self._proxies.get(parts.scheme)
+        return None if not proxy or urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]) else proxy
 
 
 class GuardedResolver(AbstractResolver):
@@ -167,6 +183,18 @@ class GuardedResolver(AbstractResolver):
         if self._inner is None:
             self._inner = aiohttp.ThreadedResolver()
         return await self._inner.resolve(host, port, family)
+
+
+def _netrc() -> netrc.netrc | None:
+    """Read once: `NETRC` or ~/.netrc. One that cannot be read is as none."""
+    path = Path(os.environ.get("NETRC") or "~/.netrc").expanduser()
+    try:
+        return netrc.netrc(path)
+    except FileNotFoundError:
+        return None
+    except (OSError, netrc.NetrcParseError) as error:
+        log.warning("%s is not used: %s", path, type(error).__name__)
+        return None
 
 
 def _certificates() -> ssl.SSLContext:

@@ -5,6 +5,7 @@ in what it gives: every value is of the form `domain.files` promises. Upstream's
 HTML is never passed on.
 """
 
+import contextlib
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ _HEX = re.compile(r"[0-9a-f]{8,256}")
 _FRAGMENT = re.compile(r"([a-z0-9_]+)=([0-9a-fA-F]+)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 MAX_SIZE_BYTES = 1 << 50
+MAX_SERIAL = 1 << 62
 MAX_TEXT_CHARS = 4096
 SUPPORTED_MAJOR = "1"
 
@@ -48,8 +50,8 @@ def parse_json(body: bytes, url: str, project: ProjectName) -> Project:
         versions=tuple(v for v in versions if isinstance(v, str)) if isinstance(versions, list) else (),
         status=_status(page.get("project-status", meta.get("project-status"))),
         serial=_serial(meta.get("_last-serial")),
-        meta={key: value for key, value in meta.items() if not key.startswith("_")},
-        more={key: value for key, value in page.items() if key not in _KNOWN_PAGE_KEYS},
+        meta=_keepable({key: value for key, value in meta.items() if not key.startswith("_")}),
+        more=_keepable({key: value for key, value in page.items() if key not in _KNOWN_PAGE_KEYS}),
     )
 
 
@@ -60,7 +62,7 @@ def parse_html(body: bytes, url: str, project: ProjectName) -> Project:
     _check_version(metas.get("pypi:repository-version") or "1.0", url)
     base = tree.css_first("base[href]")
     if base is not None:
-        url = urljoin(url, base.attributes.get("href") or "")
+        url = _absolute(url, base.attributes.get("href") or "") or url
     status = metas.get("pypi:project-status")
     anchors = (node.attributes for node in tree.css("a[href]"))
     return Project(
@@ -131,7 +133,7 @@ def _json_files(entries: list[Any], base: str, project: ProjectName) -> Iterator
         filename, link = entry.get("filename"), entry.get("url")
         if not isinstance(filename, str) or not isinstance(link, str) or not _belongs(filename, project):
             continue
-        url = clean_url(urljoin(base, link))
+        url = clean_url(_absolute(base, link) or "")
         if url is None:
             continue
         hashes = entry.get("hashes")
@@ -146,20 +148,15 @@ def _json_files(entries: list[Any], base: str, project: ProjectName) -> Iterator
             core_metadata=_json_metadata(entry),
             provenance=_https(entry.get("provenance")),
             gpg_sig=entry["gpg-sig"] if isinstance(entry.get("gpg-sig"), bool) else None,
-            more={key: value for key, value in entry.items() if key not in _KNOWN_FILE_KEYS},
+            more=_keepable({key: value for key, value in entry.items() if key not in _KNOWN_FILE_KEYS}),
         )
 
 
 def _html_files(anchors: Iterator[dict[str, str | None]], base: str, project: ProjectName) -> Iterator[File]:
     for attributes in anchors:
-        link = attributes.get("href") or ""
-        try:
-            absolute = urljoin(base, link)
-            fragment = _FRAGMENT.search(urlsplit(absolute).fragment)
-        except ValueError:
-            continue
-        url = clean_url(absolute)
-        if url is None:
+        absolute = _absolute(base, attributes.get("href") or "")
+        url = clean_url(absolute or "")
+        if absolute is None or url is None:
             continue
         filename = unquote(urlsplit(url).path.rsplit("/", 1)[-1])
         if not is_archive(filename) or not _belongs(filename, project):
@@ -169,7 +166,7 @@ def _html_files(anchors: Iterator[dict[str, str | None]], base: str, project: Pr
         yield File(
             filename=filename,
             url=url,
-            hashes=_hashes({fragment[1]: fragment[2]}) if fragment else {},
+            hashes=_hashes(dict(_FRAGMENT.findall(urlsplit(absolute).fragment))),
             requires_python=_text(attributes.get("data-requires-python")),
             # An empty attribute means yanked without a reason (PEP 592).
             yanked=(_text(attributes["data-yanked"]) or True) if "data-yanked" in attributes else False,
@@ -177,6 +174,23 @@ def _html_files(anchors: Iterator[dict[str, str | None]], base: str, project: Pr
             provenance=_https(attributes.get("data-provenance")),
             gpg_sig=signed == "true" if signed in ("true", "false") else None,
         )
+
+
+def _absolute(base: str, link: str) -> str | None:
+    try:
+        return urljoin(base, link)
+    except ValueError:
+        return None
+
+
+def _keepable(unknown: dict[str, Any]) -> dict[str, Any]:
+    """`unknown` without values that the database's documents cannot hold, such as huge numbers."""
+    kept = {}
+    for key, value in unknown.items():
+        with contextlib.suppress(OverflowError, RecursionError):
+            msgspec.msgpack.encode(value)
+            kept[key] = value
+    return kept
 
 
 def _belongs(filename: str, project: ProjectName) -> bool:
@@ -232,7 +246,9 @@ def _size(value: object) -> int | None:
 
 
 def _serial(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_SERIAL:
+        return None
+    return value
 
 
 def _time(value: object) -> str | None:
@@ -240,13 +256,13 @@ def _time(value: object) -> str | None:
         return None
     try:
         moment = datetime.fromisoformat(value)
-    except ValueError:
+        if moment.tzinfo is None:
+            return None
+        if _UPLOAD_TIME.fullmatch(value):
+            return value
+        return moment.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+    except (ValueError, OverflowError):
         return None
-    if moment.tzinfo is None:
-        return None
-    if _UPLOAD_TIME.fullmatch(value):
-        return value
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
 
 
 def _https(value: object) -> str | None:
@@ -255,9 +271,10 @@ def _https(value: object) -> str | None:
 
 
 def _status(value: object) -> Status | None:
-    if not isinstance(value, dict) or value.get("status") not in STATUSES:
+    status = value.get("status") if isinstance(value, dict) else None
+    if not isinstance(value, dict) or not isinstance(status, str) or status not in STATUSES:
         return None
-    return Status(value["status"], _text(value.get("reason")))
+    return Status(status, _text(value.get("reason")))
 
 
 def _names(raw: Iterator[str]) -> list[ProjectName]:
