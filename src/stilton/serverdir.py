@@ -91,6 +91,9 @@ class ServerDir:
             )
         try:
             self.lock()
+            if not self._version.exists():
+                # The init was interrupted before its last word; from now on there is something to lose.
+                _write(self._version, FORMAT + "\n")
             migrate.upgrade(self.database)
             self.blobs.create()
             self.blobs.clear_incoming()

@@ -4,10 +4,9 @@ import json
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select
-from sqlalchemy.dialects.sqlite import insert
 
 from stilton.db.database import Transaction
-from stilton.db.schema import indexes, users
+from stilton.db.schema import indexes, upsert, users
 from stilton.domain import changes
 from stilton.domain.indexes import Index
 
@@ -27,7 +26,7 @@ def all_users(connection: Connection) -> list[dict[str, Any]]:
 def add_user(tx: Transaction, user: str, pwhash: str, keys: dict[str, Any]) -> None:
     """Create a user; replaces one of the same name."""
     row = {"name": user, "pwhash": pwhash, "keys": json.dumps(keys)}
-    tx.sql.execute(insert(users).values(row).on_conflict_do_update(index_elements=["name"], set_=row))
+    tx.sql.execute(upsert(users), row)
     tx.note(changes.of_user(user))
 
 
@@ -52,7 +51,7 @@ def all_indexes(connection: Connection) -> list[Index]:
 def put_index(tx: Transaction, entry: Index) -> None:
     """Create an index, or replace its configuration."""
     row = {"user": entry.user, "name": entry.name, "keys": json.dumps(entry.keys)}
-    tx.sql.execute(insert(indexes).values(row).on_conflict_do_update(index_elements=["user", "name"], set_=row))
+    tx.sql.execute(upsert(indexes), row)
     tx.note(changes.of_index(entry.full_name))
 
 

@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, select
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import QueuePool
 
-from stilton.db.schema import changes
+from stilton.db.schema import changes, upsert
 from stilton.domain.errors import StorageTrouble
 
 P = ParamSpec("P")
@@ -31,6 +30,8 @@ T = TypeVar("T")
 READERS = 4
 BUSY_TIMEOUT_S = 30
 UNITS_A_COMMIT = 100
+_LAST_SERIAL = select(func.max(changes.c.serial))
+_CHANGE = upsert(changes)
 
 
 class Transaction:
@@ -235,11 +236,10 @@ def _tell(units: list[_Unit], outcomes: list[Any]) -> None:
 def _log_changes(transaction: Transaction, now: float) -> None:
     if not transaction.changed:
         return
-    serial = transaction.sql.scalar(select(func.coalesce(func.max(changes.c.serial), 0))) or 0
-    for entity in dict.fromkeys(transaction.changed):
-        serial += 1
-        row = {"entity": entity, "serial": serial, "at": now}
-        transaction.sql.execute(insert(changes).values(row).on_conflict_do_update(index_elements=["entity"], set_=row))
+    serial = transaction.sql.scalar(_LAST_SERIAL) or 0
+    entities = dict.fromkeys(transaction.changed)
+    rows = [{"entity": entity, "serial": serial + place, "at": now} for place, entity in enumerate(entities, 1)]
+    transaction.sql.execute(_CHANGE, rows)
 
 
 def _set_up(connection: Any, _record: object) -> None:  # noqa: ANN401 - DBAPI connections have no common type

@@ -8,10 +8,9 @@ import sys
 
 import msgspec
 from sqlalchemy import Connection, RowMapping, bindparam, select, update
-from sqlalchemy.dialects.sqlite import insert
 
 from stilton.db.database import Transaction
-from stilton.db.schema import held, mirrored, project_lists
+from stilton.db.schema import held, mirrored, project_lists, upsert
 from stilton.domain import changes
 from stilton.domain.files import Project
 from stilton.domain.holdings import Held
@@ -35,6 +34,9 @@ _HELD_FILE = (
     .join(mirrored, (mirrored.c.mirror == held.c.mirror) & (mirrored.c.project == held.c.project), isouter=True)
     .where(held.c.mirror == bindparam("m"), held.c.path == bindparam("p"))
 )
+_KEEP_PAGE = upsert(mirrored)
+_KEEP_FILE = upsert(held, keep=frozenset({"digest", "size", "metadata_digest", "last_modified"}))
+_KEEP_LIST = upsert(project_lists)
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Project)
 
@@ -100,7 +102,7 @@ def keep_page(tx: Transaction, mirror: IndexName, kept: Page) -> None:
         "status": status.status if status else None,
         "checked_at": kept.checked_at,
     }
-    tx.sql.execute(insert(mirrored).values(row).on_conflict_do_update(index_elements=["mirror", "project"], set_=row))
+    tx.sql.execute(_KEEP_PAGE, row)
     tx.note(changes.of_project(mirror, kept.project.name))
 
 
@@ -138,20 +140,15 @@ def held_file(connection: Connection, mirror: IndexName, path: str) -> HeldFile 
 
 def keep_file(tx: Transaction, mirror: IndexName, entry: HeldFile, fetched_at: float) -> None:
     """Note a file, its metadata, or both; what is not known of it now stays as it was."""
-    known = {
-        "digest": entry.held.digest,
-        "size": entry.held.size,
-        "metadata_digest": entry.held.metadata_digest,
+    row = {
+        "mirror": mirror,
+        "path": entry.path,
+        "project": entry.project,
+        **msgspec.structs.asdict(entry.held),
         "last_modified": entry.last_modified,
+        "fetched_at": fetched_at,
     }
-    key = {"mirror": mirror, "path": entry.path}
-    row = {**key, **known, "project": entry.project, "fetched_at": fetched_at}
-    learnt = {name: value for name, value in known.items() if value is not None}
-    tx.sql.execute(
-        insert(held)
-        .values(row)
-        .on_conflict_do_update(index_elements=list(key), set_={**learnt, "fetched_at": fetched_at})
-    )
+    tx.sql.execute(_KEEP_FILE, row)
     tx.note(changes.of_project(mirror, entry.project))
 
 
@@ -174,7 +171,7 @@ def project_list(connection: Connection, mirror: IndexName) -> ProjectList | Non
 def keep_project_list(tx: Transaction, mirror: IndexName, kept: ProjectList) -> None:
     """Replace the list of names."""
     row = {"mirror": mirror, **msgspec.structs.asdict(kept)}
-    tx.sql.execute(insert(project_lists).values(row).on_conflict_do_update(index_elements=["mirror"], set_=row))
+    tx.sql.execute(_KEEP_LIST, row)
 
 
 def _held(row: RowMapping) -> Held:

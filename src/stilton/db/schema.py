@@ -4,7 +4,8 @@ Times are seconds on the Unix clock; `serial` counts commits that changed someth
 a reader can see. Mirrored pages are one document per project, not a row per file.
 """
 
-from sqlalchemy import Column, Float, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import Column, Float, Index, Integer, LargeBinary, MetaData, String, Table, Text, func
+from sqlalchemy.dialects.sqlite import Insert, insert
 
 metadata = MetaData(
     naming_convention={
@@ -79,3 +80,18 @@ changes = Table(
     Column("serial", Integer, nullable=False, unique=True),
     Column("at", Float, nullable=False),
 )
+
+
+def upsert(table: Table, *, keep: frozenset[str] = frozenset()) -> Insert:
+    """Insert a row, or replace the one with its primary key. Put together once per statement.
+
+    `keep`: columns in which NULL means "not known now" and leaves what is there.
+    """
+    new = insert(table)
+    keys = [column.name for column in table.primary_key]
+    columns = [column.name for column in table.columns if column.name not in keys]
+    values = {
+        name: func.coalesce(new.excluded[name], table.c[name]) if name in keep else new.excluded[name]
+        for name in columns
+    }
+    return new.on_conflict_do_update(index_elements=keys, set_=values)
