@@ -5,6 +5,7 @@ Bounded in time: when it is up, what has been measured is printed and everything
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import signal
 import sys
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             _tell("bench: interrupted; everything started was ended")
             return 130
-    told["used by others meanwhile"] = f"{watch.others_share():.0%}"
+    told["used by others meanwhile"] = f"{watch.others_share() or 0:.0%}"
     _print(told, rows, taken_s=time.monotonic() - begun)
     if options.json:
         options.json.write_text(json.dumps({"machine": told, "rows": report.record(rows)}, indent=1) + "\n")
@@ -96,10 +97,14 @@ def _measure(place: Lab, names: Sequence[str], rows: list[Row]) -> None:
 
 def _collect(name: str, found: Iterator[Row], rows: list[Row]) -> None:
     """One case that fails is told and leaves the others alone."""
+    watch, share = machine.Watch(), 0.0
     try:
         for row in found:
+            # Rows of one measurement come together: they share what was seen.
+            share = watch.others_share() or share
+            watch = machine.Watch()
             _tell(f"  {row.case}: {row.measured}")
-            rows.append(row)
+            rows.append(dataclasses.replace(row, others=share))
     except (BenchError, OSError) as error:
         _tell(f"  {error}")
         rows.append(report.failed(name, str(error)))

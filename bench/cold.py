@@ -9,6 +9,7 @@ import statistics
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench import load, programs, report, upstream
@@ -24,6 +25,16 @@ CLIENTS = 20
 CROWD_TIME_LIMIT = 3.0
 GROWTH_LIMIT_MB = 30.0
 _SAMPLE_S = 0.05
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """What one crowd cost. `requests`: to upstream, for the wheel."""
+
+    requests: int
+    total_s: float
+    cpu_s: float
+    growth_bytes: int
 
 
 class Peak:
@@ -71,31 +82,40 @@ def huge_wheel(lab: Lab) -> Iterator[Row]:
 
 def crowd(lab: Lab) -> Iterator[Row]:
     """Twenty clients at once for one cold wheel."""
-    size = lab.huge_bytes
-    hashing = [_sha256sum_s(lab.huge) for _ in range(3)]
-    floor_s = load.crowd(f"{lab.upstream.url}/files/{upstream.HUGE_WHEEL}", size, CLIENTS)
+    case = f"{CLIENTS} clients, cold 200 MB wheel"
+    hashing, floors, seen = [], [], []
+    for _ in range(lab.effort.crowds):
+        hashing.append(_sha256sum_s(lab.huge))
+        floors.append(load.crowd(f"{lab.upstream.url}/files/{upstream.HUGE_WHEEL}", lab.huge_bytes, CLIENTS))
+        seen.append(_one_crowd(lab))
+    requests = max(one.requests for one in seen)
+    yield report.within(f"{case}: upstream requests", 1, value=requests, unit="request(s)")
+    yield _crowd_time_row(lab, case, hashing, floors, seen)
+    growth = statistics.median(one.growth_bytes for one in seen) / 1e6
+    yield report.within(f"{case}: memory grows by", GROWTH_LIMIT_MB, value=growth, unit="MB")
+
+
+def _one_crowd(lab: Lab) -> Crowd:
     with lab.fresh(lab.upstream.url) as server:
         url = _quiet_url(server)
         before, cpu_s, peak = _hits(lab), server.cpu_s(), Peak(server)
         with peak.watched():
-            taken_s = load.crowd(url, size, CLIENTS)
+            total_s = load.crowd(url, lab.huge_bytes, CLIENTS)
         cpu_s = server.cpu_s() - cpu_s
         _check(url, lab.huge)
-        requests = _hits(lab) - before
-    case = f"{CLIENTS} clients, cold 200 MB wheel"
-    yield report.within(f"{case}: upstream requests", 1, value=requests, unit="request(s)")
-    yield _crowd_row(case, hashing, taken_s, floor_s, report.per_gigabyte(cpu_s, size * CLIENTS))
-    growth = (peak.most_bytes - peak.first_bytes) / 1e6
-    yield report.within(f"{case}: memory grows by", GROWTH_LIMIT_MB, value=growth, unit="MB")
+        return Crowd(_hits(lab) - before, total_s, cpu_s, peak.most_bytes - peak.first_bytes)
 
 
-def _crowd_row(case: str, hashing: list[float], taken_s: float, floor_s: float, cpu: str) -> Row:
-    limit_s = CROWD_TIME_LIMIT * statistics.median(hashing)
+def _crowd_time_row(lab: Lab, case: str, hashing: list[float], floors: list[float], seen: list[Crowd]) -> Row:
+    """The limit is a multiple of hashing; what upstream itself takes for such a crowd is told beside it."""
+    base, floor_s = statistics.median(hashing), statistics.median(floors)
+    own, limit_s = statistics.median(one.total_s for one in seen), CROWD_TIME_LIMIT * base
     return Row(
-        case=f"{case}: time", target=f"≤ {CROWD_TIME_LIMIT:g} {TIMES} sha256sum = {limit_s:.2f} s", cpu=cpu,
-        measured=f"{taken_s / statistics.median(hashing):.2f} {TIMES}", reached=taken_s <= limit_s, stilton=f"{taken_s:.2f} s",
-        baseline=f"{statistics.median(hashing):.2f} s (nginx holding it: {floor_s:.2f} s)",
-        raw={"sha256sum": hashing, "nginx": floor_s, "stilton": taken_s},
+        case=f"{case}: time", target=f"≤ {CROWD_TIME_LIMIT:g} {TIMES} sha256sum = {limit_s:.2f} s",
+        measured=f"{own / base:.2f} {TIMES}", reached=own <= limit_s, stilton=f"{own:.2f} s",
+        baseline=f"{base:.2f} s (upstream itself: {floor_s:.2f} s)",
+        cpu=report.per_gigabyte(sum(one.cpu_s for one in seen), lab.huge_bytes * CLIENTS * len(seen)),
+        raw={"sha256sum": hashing, "upstream": floors, "stilton": [one.total_s for one in seen]},
     )  # fmt: skip
 
 

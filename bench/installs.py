@@ -24,11 +24,11 @@ _WITHIN_S = 60.0
 
 def warm(lab: Lab) -> Iterator[Row]:
     """The server holds everything; nginx is asked directly."""
-    lab.nginx  # noqa: B018 - without it there is nothing to compare with, and nothing to prepare
+    direct = f"{lab.nginx.url}/simple/"
     _install_s(lab.warm().index_url, lab.place)
     lab.warm().settle()
     for name, place in _places(lab):
-        yield _warm(lab, f"uv pip install of {WHEELS} wheels, warm ({name})", place)
+        yield _warm(lab, f"uv pip install of {WHEELS} wheels, warm ({name})", direct, place)
 
 
 def cold(lab: Lab) -> Iterator[Row]:
@@ -37,11 +37,11 @@ def cold(lab: Lab) -> Iterator[Row]:
         yield _cold(lab, f"uv pip install of {WHEELS} wheels, cold, 50 ms to upstream ({name})", place)
 
 
-def _warm(lab: Lab, case: str, place: Path) -> Row:
+def _warm(lab: Lab, case: str, direct: str, place: Path) -> Row:
     server = lab.warm()
     theirs, ours, cpu_s = [], [], 0.0
     for _ in range(lab.effort.installs):
-        theirs.append(_install_s(f"{lab.nginx.url}/simple/", place))
+        theirs.append(_install_s(direct, place))
         cpu_s -= server.cpu_s()
         ours.append(_install_s(server.index_url, place))
         cpu_s += server.cpu_s()

@@ -31,13 +31,14 @@ class Effort:
     load_s: int = 3
     transfers: int = 7
     colds: int = 5
+    crowds: int = 3
     installs: int = 5
     cold_installs: int = 3
     starts: int = 7
     disk: bool = True
 
 
-QUICK = Effort(loads=2, load_s=1, transfers=3, colds=3, installs=3, cold_installs=2, starts=3, disk=False)
+QUICK = Effort(loads=2, load_s=1, transfers=3, colds=3, crowds=1, installs=3, cold_installs=2, starts=3, disk=False)
 
 
 @dataclass

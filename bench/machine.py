@@ -6,6 +6,10 @@ import platform
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench import processes
+
+# Processor time is counted in steps of 10 ms.
+_TELLING_S = 0.5
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -20,22 +24,23 @@ def _total_s() -> float:
 
 
 def _own_s() -> float:
-    """Processor time of this process and of all it has waited for, their children included."""
-    return sum(os.times()[:4])
+    """Processor time of this process, of those below it that live, and of those it has waited for."""
+    waited = os.times()
+    return waited.children_user + waited.children_system + processes.cpu_s(os.getpid())
 
 
 @dataclass
 class Watch:
-    """Begun when made; asked when every child has been ended and waited for."""
+    """Begun when made."""
 
     _busy: float = field(default_factory=_busy_s)
     _total: float = field(default_factory=_total_s)
     _own: float = field(default_factory=_own_s)
 
-    def others_share(self) -> float:
-        """Part of the machine, 0 to 1, that was used by processes that are not ours."""
+    def others_share(self) -> float | None:
+        """Part of the machine, 0 to 1, that was used by processes that are not ours; None if too short to tell."""
         busy, own, total = _busy_s() - self._busy, _own_s() - self._own, _total_s() - self._total
-        return max(0.0, busy - own) / total if total else 0.0
+        return max(0.0, busy - own) / total if total > _TELLING_S else None
 
 
 def described() -> dict[str, str]:

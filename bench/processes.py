@@ -40,20 +40,17 @@ class Processes:
         return process
 
     def end(self, process: subprocess.Popen[bytes]) -> None:
-        """SIGTERM, then after five seconds SIGKILL, for its children too."""
-        children = {pid: _started(pid) for pid in family(process.pid)[1:]}
-        process.terminate()
-        try:
-            process.wait(END_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        for pid, started in children.items():
-            # The same id may be somebody else's by now; the start time tells.
-            if started is not None and _started(pid) == started:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-        self.running.remove(process)
+        """SIGTERM, then after five seconds SIGKILL, for its children too; no signal to us cuts this short."""
+        with undisturbed():
+            children = {pid: _started(pid) for pid in family(process.pid)[1:]}
+            process.terminate()
+            try:
+                process.wait(END_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            _kill_left(children)
+            self.running.remove(process)
 
     def end_all(self) -> None:
         """The last started goes first."""
@@ -149,6 +146,14 @@ def settle(pid: int, *, quiet_s: float = 0.3, within_s: float = 5.0) -> None:
         if now - before <= 1 / _TICKS_PER_S:
             return
         before = now
+
+
+def _kill_left(children: dict[int, str | None]) -> None:
+    """SIGKILL those that outlived their parent. An id may be somebody else's by now: the start time tells."""
+    for pid, started in children.items():
+        if started is not None and _started(pid) == started:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def _resident(pid: int) -> int:

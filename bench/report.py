@@ -7,12 +7,17 @@ from dataclasses import dataclass, field
 
 # Spelled by name: linters take the sign itself for a letter.
 TIMES = "\N{MULTIPLICATION SIGN}"
+# Above this, a figure is told to be doubtful.
+DISTURBED_SHARE = 0.1
 _HEADINGS = ("case", "measured", "target", "baseline", "stilton", "CPU of stilton", "reached?")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One line of the table. `reached` is None where there is no target or nothing was measured."""
+    """One line of the table. `reached` is None where there is no target or nothing was measured.
+
+    `others`: the part of the machine that other processes used meanwhile, 0 to 1.
+    """
 
     case: str
     target: str = ""
@@ -21,6 +26,7 @@ class Row:
     stilton: str = ""
     cpu: str = ""
     reached: bool | None = None
+    others: float = 0.0
     raw: dict[str, float | list[float]] = field(default_factory=dict)
 
 
@@ -85,4 +91,6 @@ def record(rows: Iterable[Row]) -> list[dict[str, object]]:
 
 def _cells(row: Row) -> tuple[str, ...]:
     reached = {True: "yes", False: "no", None: "-"}[row.reached]
+    if row.others > DISTURBED_SHARE:
+        reached += f" (others used {row.others:.0%} of the machine)"
     return (row.case, row.measured, row.target, row.baseline, row.stilton, row.cpu, reached)

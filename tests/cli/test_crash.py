@@ -62,7 +62,15 @@ def kill(server: Server) -> None:
     """kill -9 of all its processes; wait until they are gone."""
     pids = [server.process.pid, *server.workers()]
     server.kill()
-    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), "all processes are gone")
+    until(lambda: not any(runs(pid) for pid in pids), "all processes are gone")
+
+
+def runs(pid: int) -> bool:
+    """Whether the process lives; one that only waits to be reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def assert_sound(serverdir: Path) -> None:
@@ -253,7 +261,7 @@ def test_workers_of_a_killed_server_end_and_free_the_folder(upstream: FakeUpstre
         workers = server.workers()
         os.kill(server.process.pid, signal.SIGKILL)
         server.process.wait(10)
-        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), "the workers ended")
+        until(lambda: not any(runs(pid) for pid in workers), "the workers ended")
     upstream.add("pkg", a_wheel())
 
     with a_server(serverdir) as server:

@@ -49,7 +49,16 @@ def test_an_expiry_that_is_no_time_is_refused_by_name(expiry: object) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["", "u.example/simple/", "ftp://u.example/", "file:///etc/passwd", "http:///simple/", "http://[x", "http://u:x/", None],
+    [
+        "",
+        "u.example/simple/",
+        "ftp://u.example/",
+        "file:///etc/passwd",
+        "http:///simple/",
+        "http://[x",
+        "http://u:x/",
+        None,
+    ],
 )
 def test_a_mirror_url_that_leads_nowhere_is_refused(url: object) -> None:
     with pytest.raises(SetupError, match="must name a host and start with http:// or https://"):

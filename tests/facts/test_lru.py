@@ -62,9 +62,7 @@ def test_forgetting_all_makes_room_for_as_much_as_ever() -> None:
     assert lru.keys() == ["c", "d"]
 
 
-steps = st.lists(
-    st.tuples(st.sampled_from(["put", "get", "pop"]), st.integers(0, 5), st.integers(0, 7)), max_size=40
-)
+steps = st.lists(st.tuples(st.sampled_from(["put", "get", "pop"]), st.integers(0, 5), st.integers(0, 7)), max_size=40)
 
 
 @settings(deadline=None, max_examples=80)

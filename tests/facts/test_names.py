@@ -31,7 +31,22 @@ def test_a_name_is_normalised(raw: str, normal: str) -> None:
 
 @pytest.mark.parametrize(
     "raw",
-    ["", "-a", "a-", "_", ".", "..", "a b", "a/b", "a\n", "ä", "\ufb00", "\u212a", "a\x00b", "a" * (names.MAX_NAME_CHARS + 1)],
+    [
+        "",
+        "-a",
+        "a-",
+        "_",
+        ".",
+        "..",
+        "a b",
+        "a/b",
+        "a\n",
+        "ä",
+        "\ufb00",
+        "\u212a",
+        "a\x00b",
+        "a" * (names.MAX_NAME_CHARS + 1),
+    ],
 )
 def test_what_no_project_can_be_called_is_refused_in_words(raw: str) -> None:
     with pytest.raises(BadName, match="not a project name") as refusal:
@@ -124,7 +139,9 @@ def test_a_file_name_tells_its_version_as_written(filename: str, project: str, v
     assert names.version_of(filename, ProjectName(project)) == version
 
 
-@pytest.mark.parametrize("filename", ["pkg-1.0.tar.gz", "pkg-1.0+local-py3-none-any.whl", "p k g", "ü.zip", "a%2Fb", "x" * 255])
+@pytest.mark.parametrize(
+    "filename", ["pkg-1.0.tar.gz", "pkg-1.0+local-py3-none-any.whl", "p k g", "ü.zip", "a%2Fb", "x" * 255]
+)
 def test_a_printable_segment_is_a_safe_file_name(filename: str) -> None:
     assert names.is_safe_filename(filename)
 

@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 
 from stilton.domain.circuit import Circuit
-from stilton.domain.errors import UpstreamRefused, UpstreamUnavailable, UpstreamWrong
+from stilton.domain.errors import OfflineMode, UpstreamRefused, UpstreamUnavailable, UpstreamWrong
 from stilton.domain.files import Project
 from stilton.domain.indexes import MirrorConfig, without_credentials
 from stilton.domain.names import ProjectName
@@ -182,6 +182,8 @@ class Upstream:
                 last = attempt == TRIES - 1
                 try:
                     response = await stack.enter_async_context(self._sent("GET", url, headers, timeout_s))
+                except OfflineMode:
+                    raise
                 except UpstreamUnavailable as trouble:
                     if last or trouble.retry_after_s is not None:
                         raise
