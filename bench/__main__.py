@@ -142,6 +142,10 @@ def _print(told: dict[str, str], rows: Sequence[Row], *, taken_s: float) -> None
     facts = "; ".join(f"{name}: {value}" for name, value in told.items())
     print(f"Measured in {taken_s:.0f} s. {facts}.\n")
     print(report.markdown(rows))
+    if any(row.others > report.DISTURBED_SHARE for row in rows):
+        print(
+            "\ndisturbed: so much of the machine was used by other processes meanwhile; measure again when it is quiet."
+        )
 
 
 if __name__ == "__main__":

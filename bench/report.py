@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 # Spelled by name: linters take the sign itself for a letter.
 TIMES = "\N{MULTIPLICATION SIGN}"
-# Above this, a figure is told to be doubtful.
+# Above this share of the machine used by others, a figure is told to be doubtful.
 DISTURBED_SHARE = 0.1
 _HEADINGS = ("case", "measured", "target", "baseline", "stilton", "CPU of stilton", "reached?")
 
@@ -92,5 +92,5 @@ def record(rows: Iterable[Row]) -> list[dict[str, object]]:
 def _cells(row: Row) -> tuple[str, ...]:
     reached = {True: "yes", False: "no", None: "-"}[row.reached]
     if row.others > DISTURBED_SHARE:
-        reached += f" (others used {row.others:.0%} of the machine)"
+        reached += f" (disturbed: {row.others:.0%})"
     return (row.case, row.measured, row.target, row.baseline, row.stilton, row.cpu, reached)

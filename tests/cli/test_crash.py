@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import http.client
 import json
@@ -77,7 +78,9 @@ def assert_sound(serverdir: Path) -> None:
     """What must be so after any crash and a start."""
     assert list((serverdir / "incoming").iterdir()) == []
     assert rows(serverdir, "PRAGMA integrity_check") == [("ok",)]
-    blobs = {path.parent.name + path.name: path for path in (serverdir / "blobs" / "sha256").rglob("*") if path.is_file()}
+    blobs = {
+        path.parent.name + path.name: path for path in (serverdir / "blobs" / "sha256").rglob("*") if path.is_file()
+    }
     for digest, path in blobs.items():
         assert hashlib.sha256(path.read_bytes()).hexdigest() == digest
     for path_held, (digest, size) in held(serverdir).items():
@@ -131,7 +134,7 @@ def join(threads: list[threading.Thread]) -> None:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_download_that_was_killed_leaves_nothing_and_can_be_had_again(
-    threaded: Threaded, upstream: FakeUpstream, serverdir: Path, workers: str
+    upstream: FakeUpstream, serverdir: Path, workers: str
 ) -> None:
     whole, cut = a_wheel("whole"), a_wheel("cut", payload=os.urandom(2 << 20))
     upstream.add("whole", whole)
@@ -180,7 +183,7 @@ def test_what_was_committed_outlives_kills_amid_many_fetches(
             done: list[str] = []
             pages = [f"/root/pypi/+simple/{wheel.filename.split('-')[0]}/" for wheel in todo]
             threads = fetch_all(server, [x for pair in zip(pages, files_of(todo), strict=True) for x in pair], done)
-            until(lambda least=enough: len(held(serverdir)) >= least, f"{enough} files are committed")
+            until(functools.partial(are_held, serverdir, enough), f"{enough} files are committed")
             kill(server)
             join(threads)
         assert committed <= set(held(serverdir))
@@ -212,7 +215,7 @@ def test_pages_that_were_committed_outlive_kills_while_pages_are_written(
     for enough in (10, 40, 90):
         with a_server(serverdir) as server:
             threads = fetch_all(server, [page for page in pages if page not in kept], [])
-            until(lambda least=enough: len(kept_pages(serverdir)) >= least, f"{enough} pages are committed")
+            until(functools.partial(are_kept, serverdir, enough), f"{enough} pages are committed")
             kill(server)
             join(threads)
         assert kept <= kept_pages(serverdir)
@@ -227,6 +230,14 @@ def test_pages_that_were_committed_outlive_kills_while_pages_are_written(
                 page = json.loads(server.get(path, Accept=JSON)[2])
                 assert sorted(f["filename"] for f in page["files"]) == sorted(w.filename for w in wheels)
                 assert {f["hashes"]["sha256"] for f in page["files"]} == {w.sha256 for w in wheels}
+
+
+def are_held(serverdir: Path, least: int) -> bool:
+    return len(held(serverdir)) >= least
+
+
+def are_kept(serverdir: Path, least: int) -> bool:
+    return len(kept_pages(serverdir)) >= least
 
 
 def kept_pages(serverdir: Path) -> set[str]:

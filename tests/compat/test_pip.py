@@ -33,9 +33,9 @@ def install(
 
 @pytest.mark.parametrize("form", ["/root/pypi/+simple/", "/root/pypi/", "/root/pypi", "/root/pypi/+simple"])
 def test_the_first_download_right_after_init_gets_what_pip_would_choose(
-    upstream: FakeUpstream, wheels: dict[str, Dist], serverdir: Path, tmp_path: Path, form: str
+    upstream: FakeUpstream, wheels: dict[str, Dist], from_init: Path, tmp_path: Path, form: str
 ) -> None:
-    with a_server(serverdir) as server:
+    with a_server(from_init) as server:
         done = pip(server.url + form, "download", "--dest", tmp_path / "here", "alpha")
 
     assert done.returncode == 0, done.stderr
@@ -102,15 +102,15 @@ def test_an_upstream_without_metadata_files_and_fast_deps(
 ) -> None:
     upstream.metadata = False
     upstream.speaks = speaks
-    skipped = [path for path in ("delta-3.0", "beta-1.0", "theta-2.0rc1")]
+    skipped = ("delta-3.0", "beta-1.0", "theta-2.0rc1")
 
     with a_server(serverdir, "--no-read-ahead") as server:
         done = install(f"{server.url}/root/pypi/+simple/", tmp_path / "here", "--use-feature=fast-deps")
         page = server.get("/root/pypi/+simple/alpha/", Accept="text/html")[2]
 
     assert done.returncode == 0, done.stderr
-    expected = dict(CHOSEN) if speaks == "json" else {**CHOSEN, "zeta-zeta": installed(tmp_path / "here")["zeta-zeta"]}
-    assert installed(tmp_path / "here") == expected
+    # This upstream's HTML does not say that a release is yanked.
+    assert installed(tmp_path / "here") == {**CHOSEN, "zeta-zeta": "0.9" if speaks == "json" else "1.0"}
     assert b"data-core-metadata" in page
     whole = [path for method, path, headers in upstream.seen if method == "GET" and "Range" not in headers]
     for name in skipped:
@@ -143,9 +143,7 @@ def blobs(serverdir: Path) -> set[str]:
     return {path.parent.name + path.name for path in (serverdir / "blobs" / "sha256").rglob("*") if path.is_file()}
 
 
-def test_required_hashes_are_checked(
-    wheels: dict[str, Dist], serverdir: Path, tmp_path: Path
-) -> None:
+def test_required_hashes_are_checked(wheels: dict[str, Dist], serverdir: Path, tmp_path: Path) -> None:
     right, wrong = tmp_path / "right.txt", tmp_path / "wrong.txt"
     lines = [f"{name}=={CHOSEN[name]} --hash=sha256:{wheel.sha256}" for name, wheel in wheels.items()]
     right.write_text("\n".join(lines))

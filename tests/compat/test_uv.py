@@ -1,5 +1,6 @@
 """The real uv, against a running server in front of a real upstream."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -29,10 +30,10 @@ def install(url: str, target: Path, *more: str | Path, what: str = "alpha") -> s
 
 @pytest.mark.parametrize("form", ["/root/pypi/+simple/", "/root/pypi/", "/root/pypi", "/root/pypi/+simple"])
 def test_the_first_install_right_after_init_gets_what_uv_would_choose(
-    upstream: FakeUpstream, wheels: dict[str, Dist], serverdir: Path, tmp_path: Path, form: str
+    upstream: FakeUpstream, wheels: dict[str, Dist], from_init: Path, tmp_path: Path, form: str
 ) -> None:
     del wheels
-    with a_server(serverdir) as server:
+    with a_server(from_init) as server:
         done = install(server.url + form, tmp_path / "here")
 
     assert done.returncode == 0, done.stderr
@@ -79,8 +80,7 @@ def test_releases_uploaded_later_are_left_out_of_what_uv_compiles(
 
 
 def pins(text: str) -> dict[str, str]:
-    found = (line.split()[0].split("==") for line in text.splitlines() if "==" in line)
-    return {name: version for name, version in found}
+    return dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE))
 
 
 @pytest.mark.parametrize("speaks", ["html", "json"])

@@ -48,7 +48,7 @@ def test_it_remembers_since_when_it_is_open() -> None:
 
 
 def test_an_answer_forgets_every_failure() -> None:
-    assert CLOSED == Circuit(failures=0, opened_at=None, probe_at=0.0, why="")
+    assert Circuit(failures=0, opened_at=None, probe_at=0.0, why="") == CLOSED
     assert not CLOSED.is_open
 
 

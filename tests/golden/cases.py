@@ -34,7 +34,7 @@ SDIST = File(
     hashes={"sha256": META},
     size=99,
     upload_time="2023-01-02T03:04:05Z",
-    yanked='<b>"broken"</b> & \'old\'',
+    yanked="<b>\"broken\"</b> & 'old'",
     core_metadata=False,
     gpg_sig=False,
 )
@@ -55,7 +55,9 @@ PLAIN_HTML_UPSTREAM = Project(
     status=Status("archived"),
 )
 QUARANTINED = Project(name=PKG, status=Status("quarantined", "malware"), serial=7)
-MIRROR = Index("root", "pypi", {"type": "mirror", "mirror_url": "https://user:secret@u.example/simple/", "title": "PyPI"})
+MIRROR = Index(
+    "root", "pypi", {"type": "mirror", "mirror_url": "https://user:secret@u.example/simple/", "title": "PyPI"}
+)
 
 
 def _reply(kind: str, result: object) -> Callable[[], bytes]:
@@ -80,6 +82,8 @@ CASES: dict[str, Callable[[], bytes]] = {
     "empty-list.json": lambda: b"".join(simple.list_json([])),
     "empty-list.html": lambda: b"".join(simple.list_html([], "root/pypi")),
     "userconfig.json": _reply("userconfig", devpi_json.user_config({"username": "root", "pwhash": "secret"}, [MIRROR])),
-    "projectconfig.json": _reply("projectconfig", devpi_json.project_config(EVERYTHING, "http://localhost:3141/root/pypi/")),
+    "projectconfig.json": _reply(
+        "projectconfig", devpi_json.project_config(EVERYTHING, "http://localhost:3141/root/pypi/")
+    ),
     "message.json": lambda: devpi_json.reply(message="The stage a/b could not be found."),
 }

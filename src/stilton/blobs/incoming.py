@@ -42,6 +42,8 @@ class Partial:
             except FileNotFoundError:
                 ours = False
             if ours:
+                # What a writer that died said is not what we will say.
+                os.ftruncate(lock, 0)
                 self._lock = lock
                 return True
             os.close(lock)

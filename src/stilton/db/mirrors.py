@@ -29,11 +29,7 @@ _PAGE = select(mirrored.c.document, mirrored.c.etag, mirrored.c.checked_at).wher
     mirrored.c.mirror == bindparam("m"), mirrored.c.project == bindparam("p")
 )
 _HELD_FILES = select(held).where(held.c.mirror == bindparam("m"), held.c.project == bindparam("p"))
-_HELD_FILE = (
-    select(held, mirrored.c.status)
-    .join(mirrored, (mirrored.c.mirror == held.c.mirror) & (mirrored.c.project == held.c.project), isouter=True)
-    .where(held.c.mirror == bindparam("m"), held.c.path == bindparam("p"))
-)
+_HELD_FILE = select(held).where(held.c.mirror == bindparam("m"), held.c.path == bindparam("p"))
 _KEEP_PAGE = upsert(mirrored)
 _KEEP_FILE = upsert(held, keep=frozenset({"digest", "size", "metadata_digest", "last_modified"}))
 _KEEP_LIST = upsert(project_lists)
@@ -64,7 +60,6 @@ class HeldFile(msgspec.Struct, frozen=True, kw_only=True):
     project: ProjectName
     held: Held
     last_modified: str | None = None
-    quarantined: bool = False
 
 
 class ProjectList(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,7 +129,6 @@ def held_file(connection: Connection, mirror: IndexName, path: str) -> HeldFile 
         project=ProjectName(row["project"]),
         held=_held(row),
         last_modified=row["last_modified"],
-        quarantined=row["status"] == "quarantined",
     )
 
 

@@ -94,6 +94,16 @@ class Download:
             self._partial.release()
             self._close_if_unused()
 
+    @property
+    def failed(self) -> bool:
+        """Whether it came to nothing: who asks now must begin anew."""
+        return self._error is not None
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether the file is whole and right, if perhaps not recorded yet."""
+        return self._proved
+
     async def begun(self) -> None:
         """Wait until `size` and the like are known. Raises what ended the download before that."""
         while not self._began:
@@ -165,6 +175,8 @@ class Download:
             # A captive portal or a login page, not a distribution.
             raise UpstreamWrong(f"upstream answers a web page in place of {self.file.filename}")
         size = stream.size
+        if None not in (size, self.file.size) and size != self.file.size:
+            raise UpstreamWrong(f"{self.file.filename} has {size} bytes, upstream promised {self.file.size}")
         modified = stream.headers.get("Last-Modified")
         best = best_hash(self.file.hashes)
         head = {"size": size, "last_modified": modified}

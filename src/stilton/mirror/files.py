@@ -83,18 +83,23 @@ class Files:
         """
         entry = self._db.glance(mirrors.held_file, self._mirror, path)
         if entry is not None:
-            if entry.quarantined:
-                raise Quarantined(entry.project)
+            await self.check_offered(entry.project)
             stored = await self._stored(entry)
             if stored is not None:
                 return stored
         return await self._listed(path)
 
+    async def check_offered(self, project: ProjectName) -> None:
+        """Raises Quarantined when upstream forbids to offer the project's files."""
+        kept = await self._projects.kept(project)
+        if kept is not None and kept.project.is_quarantined:
+            raise Quarantined(project)
+
     def download(self, listed: Listed) -> Download:
         """The download of a file that is not here; the one in progress, or a new one."""
         path = path_of(listed.file)
         running = self._downloads.get(path)
-        if running is not None:
+        if running is not None and not running.failed:
             return running
         key = hashlib.sha256(f"{self._mirror}/{path}".encode()).hexdigest()[:40]
 
@@ -114,8 +119,9 @@ class Files:
         self._tasks[path] = task
 
         def ended(done: asyncio.Task[None]) -> None:
-            self._tasks.pop(path, None)
-            self._downloads.pop(path, None)
+            if self._downloads.get(path) is download:
+                self._tasks.pop(path, None)
+                self._downloads.pop(path, None)
             if not done.cancelled() and (error := done.exception()):
                 log.error("Download of %s broke down", path, exc_info=error)
 
@@ -147,11 +153,12 @@ class Files:
         return found.path
 
     async def close(self) -> None:
-        """Give up what is in progress; it is not kept."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Keep what is whole; give up the rest."""
+        tasks = dict(self._tasks)
+        for path, task in tasks.items():
+            if not self._downloads[path].is_proved:
+                task.cancel()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
 
     async def _stored(self, entry: HeldFile) -> Stored | None:
         digest, size = entry.held.digest, entry.held.size

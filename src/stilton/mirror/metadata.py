@@ -17,7 +17,7 @@ from stilton.blobs.local import LocalBlobs
 from stilton.db import mirrors
 from stilton.db.database import Database
 from stilton.db.mirrors import HeldFile
-from stilton.domain.errors import FileNotFound, NotHeld, OfflineMode, Quarantined, UpstreamTrouble, UpstreamUnavailable
+from stilton.domain.errors import FileNotFound, NotHeld, OfflineMode, UpstreamTrouble, UpstreamUnavailable
 from stilton.domain.files import File
 from stilton.domain.holdings import Held
 from stilton.domain.metadata import MAX_METADATA_BYTES, fits
@@ -58,8 +58,8 @@ class Metadata:
         """
         entry = self._db.glance(mirrors.held_file, self._mirror, path)
         digest = entry.held.metadata_digest if entry else None
-        if entry is not None and entry.quarantined:
-            raise Quarantined(entry.project)
+        if entry is not None:
+            await self._files.check_offered(entry.project)
         if digest is None or (digest and not self._blobs.intact(digest)):
             digest = await self._flights.join(path, lambda: self._make(path))
         if not digest:

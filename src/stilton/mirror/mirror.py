@@ -66,8 +66,10 @@ class Mirror:
 
     @property
     def held_only(self) -> bool:
-        """Whether pages list only files that are held here."""
-        return self.is_down and (self._options.held_only_when_down or self._options.offline)
+        """Whether pages list only files that are held here: nobody is there who could give others."""
+        circuit = self.upstream.circuit
+        gone = circuit.is_open and not circuit.reached
+        return gone and (self._options.held_only_when_down or self._options.offline)
 
     def missing(self, project: ProjectName) -> StiltonError:
         """What to say when nothing of `project` is held and `held_only` is so.

@@ -92,9 +92,11 @@ class Projects:
                 self._memory.put(project, page)
         return page
 
-    async def refresh(self, project: ProjectName) -> None:
-        """Ask upstream now, fresh or not. Raises as `page` does."""
+    async def refresh(self, project: ProjectName, *, though_fresh: bool = True) -> None:
+        """Ask upstream now, even about a page that somebody just asked about. Raises as `page` does."""
         self._absent.pop(project)
+        if though_fresh:
+            self._demanded.add(project)
         await self._flights.join(project, lambda: self._ask(project))
 
     def forget(self, project: ProjectName) -> None:
@@ -104,6 +106,10 @@ class Projects:
     async def close(self) -> None:
         """Give up what is being asked."""
         await self._flights.drain()
+        await self.stored()
+
+    async def stored(self) -> None:
+        """Wait until every page that was served so far is in the database."""
         if self._storing:
             await asyncio.wait(list(self._storing.values()))
 

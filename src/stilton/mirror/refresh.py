@@ -90,7 +90,7 @@ class Refresh:
                 return
             async with gate:
                 with contextlib.suppress(StiltonError):
-                    await self._projects.refresh(name)
+                    await self._projects.refresh(name, though_fresh=False)
                     self._metrics.count("refreshed")
                     self._due.put(name, (entry[0], freshness.refresh_at(
                         self._now(), max_age_s=self._max_age_s, jitter=random.random()  # noqa: S311

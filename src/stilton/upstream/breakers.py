@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from stilton.domain import circuit
 from stilton.domain.circuit import Circuit
-from stilton.domain.errors import OfflineMode, UpstreamTrouble, UpstreamUnavailable
+from stilton.domain.errors import OfflineMode, UpstreamTrouble, UpstreamUnavailable, UpstreamWrong
 from stilton.domain.indexes import without_credentials
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class AlwaysOpen:
         """Raises OfflineMode."""
         raise OfflineMode(_origin(url), "offline mode")
 
-    def failed(self, url: str, why: str) -> None:
+    def failed(self, url: str, why: str, *, reached: bool = False) -> None:
         """Nothing is ever sent."""
 
     def succeeded(self, url: str) -> None:
@@ -78,9 +78,9 @@ class Breakers:
             wait_s = max(1.0, state.probe_at - self._now())
             raise UpstreamUnavailable(_origin(url), state.why, retry_after_s=wait_s)
 
-    def failed(self, url: str, why: str) -> None:
-        """A request to `url` got no usable answer."""
-        self._set(url, circuit.failed(self.of(url), why, now=self._now()))
+    def failed(self, url: str, why: str, *, reached: bool = False) -> None:
+        """A request to `url` got no usable answer; `reached`: but an answer."""
+        self._set(url, circuit.failed(self.of(url), why, now=self._now(), reached=reached))
 
     def succeeded(self, url: str) -> None:
         """A request to `url` was answered."""
@@ -96,7 +96,7 @@ class Breakers:
 
     def _set(self, url: str, state: Circuit) -> None:
         origin = _origin(url)
-        was_open = self.of(url).is_open
+        before = self.of(url)
         if state == circuit.CLOSED:
             self._circuits.pop(origin, None)
         else:
@@ -105,7 +105,7 @@ class Breakers:
                 self._circuits.pop(next(iter(self._circuits)))
         if state.is_open and origin not in self._probes:
             self._probes[origin] = asyncio.ensure_future(self._probe_until_closed(url))
-        if state.is_open != was_open:
+        if (state.is_open, state.reached) != (before.is_open, before.reached):
             if state.is_open:
                 log.warning("Upstream %s does not answer (%s): serving what is held here", origin, state.why)
             else:
@@ -122,7 +122,7 @@ class Breakers:
                 try:
                     await self._probe(url)
                 except UpstreamTrouble as trouble:
-                    self.failed(url, getattr(trouble, "why", str(trouble)))
+                    self.failed(url, getattr(trouble, "why", str(trouble)), reached=isinstance(trouble, UpstreamWrong))
                 else:
                     self.succeeded(url)
         finally:

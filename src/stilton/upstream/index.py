@@ -181,7 +181,7 @@ class Upstream:
                     await asyncio.sleep(FIRST_PAUSE_S * 3 ** (attempt - 1))
                 last = attempt == TRIES - 1
                 try:
-                    response = await stack.enter_async_context(self._sent("GET", url, headers, timeout_s))
+                    response = await stack.enter_async_context(self._sent("GET", url, headers, timeout_s, last=last))
                 except OfflineMode:
                     raise
                 except UpstreamUnavailable as trouble:
@@ -196,16 +196,16 @@ class Upstream:
 
     @contextlib.asynccontextmanager
     async def _sent(
-        self, method: str, url: str, headers: Mapping[str, str], timeout_s: float
+        self, method: str, url: str, headers: Mapping[str, str], timeout_s: float, *, last: bool = True
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """One request through the circuit breaker."""
+        """One request through the circuit breaker. `last`: no other try follows, a 5xx counts."""
         self._breakers.check(url)
         try:
             async with self._client.request(method, url, headers, read_timeout_s=timeout_s) as response:
                 if response.status < 500:
                     self._breakers.succeeded(url)
-                else:
-                    self._breakers.failed(url, f"HTTP status {response.status}")
+                elif last:
+                    self._breakers.failed(url, f"HTTP status {response.status}", reached=True)
                 yield response
         except UpstreamUnavailable as trouble:
             self._metrics.count("upstream_failures")
@@ -226,7 +226,7 @@ class Upstream:
     async def _probe(self, url: str) -> None:
         async with self._client.request("HEAD", url, {}, read_timeout_s=self._timeout_s) as response:
             if response.status >= 500:
-                raise UpstreamUnavailable(without_credentials(url), f"HTTP status {response.status}")
+                raise UpstreamWrong(f"HTTP status {response.status}")
 
 
 def _refuse(response: aiohttp.ClientResponse, url: str) -> None:
