@@ -62,8 +62,7 @@ def test_version_is_the_bare_number(command: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "7.0.0\n", "")
 
 
-@pytest.mark.parametrize("command", ["devpi-server", "devpi-init"])
-@pytest.mark.parametrize("flag", ["-h", "--help"])
+@pytest.mark.parametrize(("command", "flag"), [("devpi-server", "-h"), ("devpi-init", "--help")])
 def test_help_lists_the_options(command: str, flag: str) -> None:
     done = run(command, flag)
 

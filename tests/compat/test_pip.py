@@ -31,7 +31,7 @@ def install(
     return pip(url, "install", "--target", target, *more, what, cache=cache)
 
 
-@pytest.mark.parametrize("form", ["/root/pypi/+simple/", "/root/pypi/", "/root/pypi", "/root/pypi/+simple"])
+@pytest.mark.parametrize("form", ["/root/pypi/+simple/", "/root/pypi/", "/root/pypi"])
 def test_the_first_download_right_after_init_gets_what_pip_would_choose(
     upstream: FakeUpstream, wheels: dict[str, Dist], from_init: Path, tmp_path: Path, form: str
 ) -> None:

@@ -28,7 +28,7 @@ def install(url: str, target: Path, *more: str | Path, what: str = "alpha") -> s
     return uv(url, target.with_suffix(".cache"), "install", "--target", target, *more, what)
 
 
-@pytest.mark.parametrize("form", ["/root/pypi/+simple/", "/root/pypi/", "/root/pypi", "/root/pypi/+simple"])
+@pytest.mark.parametrize("form", ["/root/pypi/+simple/", "/root/pypi/", "/root/pypi"])
 def test_the_first_install_right_after_init_gets_what_uv_would_choose(
     upstream: FakeUpstream, wheels: dict[str, Dist], from_init: Path, tmp_path: Path, form: str
 ) -> None:

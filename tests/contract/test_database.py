@@ -347,6 +347,7 @@ async def test_what_is_learnt_of_a_file_is_added_to_what_was_known(db: Database)
         path=path, project=PKG, held=held, last_modified="then"
     )
     assert await db.read(mirrors.held_files, MIRROR, PKG) == {path: held}
+    assert db.glance(mirrors.held_file, MIRROR, "+f/nosuch") is None
 
 
 async def test_a_blob_that_is_gone_is_forgotten_and_its_metadata_stays(db: Database) -> None:
@@ -356,18 +357,6 @@ async def test_a_blob_that_is_gone_is_forgotten_and_its_metadata_stays(db: Datab
     await db.write(mirrors.forget_blob, MIRROR, entry)
 
     assert await db.read(mirrors.held_files, MIRROR, PKG) == {"+f/x": Held(metadata_digest="b" * 64)}
-
-
-async def test_a_file_of_a_quarantined_project_is_known_to_be_so(db: Database) -> None:
-    await db.write(mirrors.keep_file, MIRROR, HeldFile(path="+f/x", project=PKG, held=Held(digest="a" * 64)), 1.0)
-    page = Page(project=Project(name=PKG, status=Status("quarantined")), etag=None, checked_at=1.0)
-
-    await db.write(mirrors.keep_page, MIRROR, page)
-
-    entry = db.glance(mirrors.held_file, MIRROR, "+f/x")
-    assert entry is not None
-    assert entry.quarantined
-    assert db.glance(mirrors.held_file, MIRROR, "+f/nosuch") is None
 
 
 async def test_a_list_of_projects_is_replaced_whole(db: Database) -> None:

@@ -61,6 +61,7 @@ def test_the_serverdir_has_a_second_variable_that_counts_less(empty: str) -> Non
         ("read-ahead", False, False),
         ("trusted-proxy", "10.0.0.1, 192.168.0.0/16", ("10.0.0.1", "192.168.0.0/16")),
         ("trusted-proxy", ("10.0.0.1",), ("10.0.0.1",)),
+        ("trusted-proxy", "*", ("*",)),
         ("outside-url", "https://u.example", "https://u.example"),
         ("role", "standalone", "standalone"),
     ],
@@ -86,6 +87,9 @@ def test_a_value_is_read_as_its_setting_says(empty: str, name: str, raw: object,
         ("mirror-cache-expiry", "soon", "seconds, 0 or more"),
         ("offline-mode", "perhaps", "yes or no"),
         ("role", "replica", "standalone or auto"),
+        ("outside-url", "u.example", "http:// or https://"),
+        ("trusted-proxy", "proxy.example", "an address, a network"),
+        ("trusted-proxy", "10.0.0.0/99", "an address, a network"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_name_and_what_it_takes(empty: str, name: str, raw: str, words: str) -> None:
@@ -105,7 +109,7 @@ def test_a_wrong_value_in_the_environment_is_refused_with_its_variable(empty: st
 def test_a_wrong_value_in_the_file_is_refused_with_the_files_name(tmp_path: Path) -> None:
     file = a_file(tmp_path, "devpi-server: {offline-mode: maybe}")
 
-    with pytest.raises(SetupError, match="offline-mode in .*devpi-server.yml is 'maybe': it takes yes or no"):
+    with pytest.raises(SetupError, match=r"offline-mode in .*devpi-server.yml is 'maybe': it takes yes or no"):
         config.load({}, {}, file)
 
 
@@ -145,7 +149,7 @@ def test_a_file_that_cannot_be_understood_is_refused_by_name(tmp_path: Path, con
 
 
 def test_a_file_that_is_not_there_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(SetupError, match="nosuch.yml cannot be read: No such file"):
+    with pytest.raises(SetupError, match=r"nosuch\.yml cannot be read: No such file"):
         config.load({}, {}, str(tmp_path / "nosuch.yml"))
 
 

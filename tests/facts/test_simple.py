@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stilton.domain.files import STATUSES, File, Project, Status, offers_metadata
+from stilton.domain.files import STATUSES, File, Project, Status, offers_metadata, path_of, quoted
 from stilton.domain.names import ProjectName, project_name
 from stilton.render import simple
 from stilton.upstream import pages
@@ -197,7 +197,7 @@ def test_a_signature_is_said_when_it_is_known(gpg_sig: bool) -> None:
 
 
 @pytest.mark.parametrize("serial", [None, 7])
-@pytest.mark.parametrize("count", [0, 1, 3, 10_000, 10_001])
+@pytest.mark.parametrize("count", [0, 1, 10_000, 10_001])
 def test_a_list_of_names_is_whole_however_many_pieces_it_comes_in(count: int, serial: int | None) -> None:
     names = [ProjectName(f"p{number}") for number in range(count)]
 
@@ -226,10 +226,7 @@ odd = st.text(st.sampled_from("abé%#?&'\"<> ~!@$()[]{}^`|=;:,."), max_size=6)
 @st.composite
 def files(draw: st.DrawFn) -> File:
     version = f"{draw(st.integers(0, 99))}.{draw(st.integers(0, 99))}{draw(locals_)}"
-    if draw(st.booleans()):
-        filename = f"pkg-{version}-py3-none-any.whl"
-    else:
-        filename = f"pkg-{version}{draw(odd)}.tar.gz"
+    filename = f"pkg-{version}-py3-none-any.whl" if draw(st.booleans()) else f"pkg-{version}{draw(odd)}.tar.gz"
     return File(
         filename=filename,
         url=f"https://files.example/{draw(st.integers(0, 9))}/x",
@@ -260,7 +257,7 @@ def offered(file: File) -> bool | dict[str, str]:
     return (True if file.core_metadata is None else file.core_metadata) if offers_metadata(file) else False
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(projects)
 def test_a_json_page_read_again_gives_the_same_facts(project: Project) -> None:
     again = pages.parse_json(simple.page_json(project, PREFIX), URL, PKG)
@@ -270,13 +267,13 @@ def test_a_json_page_read_again_gives_the_same_facts(project: Project) -> None:
     assert again.status == (project.status if complete else None)
     for before, after in zip(project.files, again.files, strict=True):
         assert after.core_metadata == offered(before)
-        assert after.url == "https://u.example/root/pypi/" + simple.quoted(simple.path_of(before))
+        assert after.url == "https://u.example/root/pypi/" + quoted(path_of(before))
         for name in File.__struct_fields__:
             if name not in ("core_metadata", "url"):
                 assert getattr(after, name) == getattr(before, name), name
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(projects)
 def test_an_html_page_read_again_gives_the_same_facts(project: Project) -> None:
     again = pages.parse_html(simple.page_html(project, PREFIX, "root/pypi"), URL, PKG)
@@ -291,7 +288,7 @@ def test_an_html_page_read_again_gives_the_same_facts(project: Project) -> None:
             assert getattr(after, name) == getattr(before, name), name
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(projects)
 def test_both_forms_offer_the_same_files_at_the_same_urls(project: Project) -> None:
     from_json = pages.parse_json(simple.page_json(project, PREFIX), URL, PKG)

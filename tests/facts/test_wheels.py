@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stilton.domain.metadata import MAX_METADATA_BYTES
-from stilton.mirror import wheels
 from stilton.mirror.wheels import Remote, read_metadata
 from tests.support.builders import a_wheel, metadata_of
 
@@ -151,13 +150,13 @@ def test_a_local_header_that_says_another_name_is_not_believed() -> None:
         (END, 20, "<H"),  # length of the comment
     ],
 )
-@pytest.mark.parametrize("value", [0, 1, 0xFFFE, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFE, 0xFFFFFFFF])
-def test_a_lie_in_a_header_gives_nothing_or_the_truth(signature: bytes, at: int, format_: str, value: int) -> None:
-    limit = (1 << 8 * struct.calcsize(format_)) - 1
+def test_a_lie_in_a_header_gives_nothing_or_the_truth(signature: bytes, at: int, format_: str) -> None:
+    for value in (0, 1, 0xFFFE, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFE, 0xFFFFFFFF):
+        limit = (1 << 8 * struct.calcsize(format_)) - 1
 
-    lying = field(zipped((METADATA, GOOD)), signature, at, format_, min(value, limit))
+        lying = field(zipped((METADATA, GOOD)), signature, at, format_, min(value, limit))
 
-    assert read(lying) in (None, GOOD)
+        assert read(lying) in (None, GOOD), hex(value)
 
 
 @pytest.mark.parametrize("lie", [0, 1, 1 << 32, (1 << 63) - 1, 1 << 63, (1 << 64) - 1])
@@ -187,12 +186,11 @@ def test_a_zip64_end_that_points_nowhere_is_not_believed() -> None:
     assert read(content[:end] + record + locator + content[end:]) is None
 
 
-@pytest.mark.parametrize("cut", range(0, 400, 7))
-def test_a_truncated_wheel_has_no_metadata(cut: int) -> None:
+def test_a_truncated_wheel_has_no_metadata() -> None:
     whole = a_wheel().content
 
-    assert read(whole[:cut]) is None
-    assert read(whole[: len(whole) - cut - 1]) is None
+    for cut in range(len(whole)):
+        assert read(whole[:cut]) is None, cut
 
 
 wheel = zipped(("pkg/__init__.py", b"x = 1\n"), (METADATA, GOOD), method=zipfile.ZIP_DEFLATED)
@@ -213,20 +211,6 @@ def test_no_changed_byte_gives_other_metadata(changes: list[tuple[int, int]]) ->
 def test_no_bytes_break_the_reading_of_a_wheel(body: bytes, tail: bytes) -> None:
     assert read(body) is None
     assert read(body + END + tail) is None
-
-
-def with_members(count: int) -> bytes:
-    """A wheel whose directory lists so many more members."""
-    member = struct.pack("<4sBBHHHHHIIIHHHHHII", CENTRAL, 20, 3, 20, 0, 0, 0, 33, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0) + b"x"
-    good = zipped((METADATA, GOOD))
-    start, end = good.index(CENTRAL), good.index(END)
-    directory = member * count + good[start:end]
-    return good[:start] + directory + struct.pack("<4sHHHHIIH", END, 0, 0, 9, 9, len(directory), start, 0)
-
-
-def test_more_members_than_any_wheel_has_are_not_searched() -> None:
-    assert read(with_members(9)) == GOOD
-    assert read(with_members(wheels.MAX_MEMBERS)) is None
 
 
 def remote(content: bytes, tail: int, asked: list[tuple[int, int]]) -> Remote:
@@ -284,7 +268,7 @@ def test_a_remote_file_reads_like_one_in_memory(tail: int, steps: list[tuple[int
     assert there.seekable()
 
 
-@pytest.mark.parametrize("spoil", [lambda data: b"", lambda data: data[:-1], lambda data: data[::-1], zlib.compress])
+@pytest.mark.parametrize("spoil", [lambda _: b"", lambda data: data[:-1], lambda data: data[::-1], zlib.compress])
 def test_an_upstream_that_gives_other_bytes_than_asked_for_gives_no_metadata(spoil: Callable[[bytes], bytes]) -> None:
     content = zipped((METADATA, GOOD + b"x" * 4000), ("pkg/data.bin", bytes(1 << 16)))
 

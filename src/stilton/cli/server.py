@@ -53,20 +53,24 @@ def run(config: Config) -> None:
     log.info("serving at url: %s", config.outside_url or f"http://{config.host}:{config.port}")
     log.info("using %d worker process(es)", config.workers)
     log.info("Hit Ctrl-C to quit.")
-    server.serve(target_loader=functools.partial(load_app, config), wrap_loader=False)
+    os.register_at_fork(after_in_child=_listen_to_parent)
+    server.serve(target_loader=functools.partial(load_app, config, os.getpid()), wrap_loader=False)
     place.unlock()
     log.info("stopped")
 
 
-def load_app(config: Config) -> Any:  # noqa: ANN401 - granian calls it in the worker
-    """The worker's app."""
-    # The main process's handlers came along with the fork and would swallow its own order to stop.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def load_app(config: Config, parent: int) -> Any:  # noqa: ANN401 - granian calls it in the worker
+    """The worker's app. `parent`: process id of the server, which may be gone by now."""
     from stilton.app import App  # noqa: PLC0415 - imported by workers only
 
     set_up_log(debug=config.debug)
-    return App(config, parent=os.getppid())
+    return App(config, parent=parent)
+
+
+def _listen_to_parent() -> None:
+    """Drop the main process's handlers, which came along and would swallow its order to stop."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def set_up_log(*, debug: bool) -> None:

@@ -30,6 +30,8 @@ class Format(msgspec.Struct, frozen=True, kw_only=True):
 _OFFERS = {
     JSON_V1: Format(is_json=True, content_type=JSON_V1),
     "application/vnd.pypi.simple.latest+json": Format(is_json=True, content_type=JSON_V1),
+    # devpi's client asks so when it follows the redirect of a refresh.
+    "application/json": Format(is_json=True, content_type=JSON_V1),
     HTML_V1: Format(is_json=False, content_type=HTML_V1),
     "application/vnd.pypi.simple.latest+html": Format(is_json=False, content_type=HTML_V1),
     HTML: Format(is_json=False, content_type=HTML + "; charset=utf-8"),

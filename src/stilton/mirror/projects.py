@@ -98,6 +98,9 @@ class Projects:
         if though_fresh:
             self._demanded.add(project)
         await self._flights.join(project, lambda: self._ask(project))
+        # Who ordered it may ask another worker next, which looks into the database.
+        if storing := self._storing.get(project):
+            await asyncio.wait([storing])
 
     def forget(self, project: ProjectName) -> None:
         """The database has another page now (another process may have put it there)."""

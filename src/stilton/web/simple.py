@@ -146,4 +146,5 @@ def _query(scope: Scope, name: str) -> str | None:
     if not scope["query_string"]:
         return None
     values = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=20).get(name)
-    return values[0] if values else None
+    # A media type's plus, sent as it is, was read as a space.
+    return values[0].replace(" ", "+") if values else None

@@ -45,7 +45,7 @@ def is_outside_url(url: str) -> bool:
         _ = parts.port
     except ValueError:
         return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and _is_host(parts.netloc)
 
 
 def path_to(*segments: str) -> str:
