@@ -4,10 +4,12 @@ import time
 from typing import Any
 from urllib.parse import urljoin
 
-from argon2 import PasswordHasher
+from argon2 import PasswordHasher, extract_parameters
+from argon2.exceptions import InvalidHashError
 
 from stilton.db import accounts
 from stilton.db.database import Transaction
+from stilton.domain.errors import SetupError
 from stilton.domain.indexes import Index, default_mirror
 
 ROOT = "root"
@@ -16,6 +18,15 @@ ROOT = "root"
 def hash_password(password: str) -> str:
     """argon2id, with the library's present parameters."""
     return PasswordHasher().hash(password)
+
+
+def checked_hash(pwhash: str) -> str:
+    """`pwhash` when it is an argon2 hash. Raises SetupError."""
+    try:
+        extract_parameters(pwhash)
+    except InvalidHashError:
+        raise SetupError("--root-passwd-hash takes an argon2 hash, it begins with $argon2id$.") from None
+    return pwhash
 
 
 def first_user(tx: Transaction, pwhash: str, *, now: float) -> None:

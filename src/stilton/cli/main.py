@@ -103,7 +103,8 @@ def _initialise(settings: config.Config, flags: dict[str, Any]) -> None:
     url = flags["mirror_url"]
     if url is not None:
         checked_mirror_url(url, "root/pypi")
-    pwhash = flags["root_passwd_hash"] or setup.hash_password(flags["root_passwd"])
+    given = flags["root_passwd_hash"]
+    pwhash = setup.checked_hash(given) if given else setup.hash_password(flags["root_passwd"])
     keys = None if flags["no_root_pypi"] else setup.pypi_keys(url)
 
     def fill(tx: Transaction) -> None:
