@@ -61,7 +61,7 @@ PACKAGES: dict[str, set[str]] = {
 """What is not in Python itself. `compression` is `backports` since Python 3.14."""
 
 PURE = {
-    "domain": {"email", "enum", "ipaddress", "re", "typing", "urllib"},
+    "domain": {"collections", "email", "enum", "ipaddress", "re", "typing", "urllib"},
     "render": {"collections", "html", "typing"},
 }
 """All that facts need of Python's own library: no clock, no disk, no network, no threads."""

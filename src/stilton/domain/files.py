@@ -13,6 +13,11 @@ import msgspec
 from stilton.domain.names import ProjectName, is_wheel
 
 STATUSES = frozenset({"active", "archived", "quarantined", "deprecated"})
+# Hex digits of a digest; one of another length is no digest of that algorithm.
+HASH_CHARS = {
+    "sha256": 64, "sha512": 128, "sha384": 96, "blake2b": 128, "blake2s": 64,
+    "sha3_256": 64, "sha224": 56, "sha1": 40, "md5": 32,
+}  # fmt: skip
 # Strongest first; sha256 leads because paths and clients are built on it.
 HASH_PREFERENCE = ("sha256", "sha512", "sha384", "blake2b", "blake2s", "sha3_256", "sha224", "sha1", "md5")
 

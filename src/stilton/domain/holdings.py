@@ -7,7 +7,7 @@ size and the metadata hash of files it has, and whether metadata can be made.
 import msgspec
 
 from stilton.domain.files import File, Project, path_of
-from stilton.domain.names import is_wheel, version_of
+from stilton.domain.names import is_wheel, same_versions, version_of
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,8 +37,8 @@ def shown(project: Project, held: dict[str, Held], *, held_only: bool) -> Projec
         files.append(_corrected(file, here, held_only=held_only))
     versions = project.versions
     if held_only:
-        found = {version_of(file.filename, project.name) for file in files}
-        versions = tuple(version for version in versions if version in found)
+        found = (version_of(file.filename, project.name) for file in files)
+        versions = tuple(same_versions(versions, (version for version in found if version))[0])
     return msgspec.structs.replace(project, files=tuple(files), versions=versions)
 
 

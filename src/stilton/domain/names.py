@@ -5,7 +5,10 @@ A `ProjectName` is always normalised (PEP 503 §Normalized Names); only
 """
 
 import re
+from collections.abc import Iterable
 from typing import NewType
+
+from packaging.utils import canonicalize_version
 
 from stilton.domain.errors import BadName
 
@@ -91,6 +94,23 @@ def version_of(filename: str, project: ProjectName) -> str | None:
         if char == "-" and _is(base[:at], project):
             return base[at + 1 :] or None
     return None
+
+
+def same_versions(known: Iterable[str], found: Iterable[str]) -> tuple[list[str], list[str]]:
+    """(those of `known` that are among `found`, those of `found` that are not among `known`).
+
+    Compared as versions (PEP 440): `1.0.0-beta1` in a file name is release `1.0.0b1`.
+    """
+    spelled = dict.fromkeys(found)
+    listed = dict.fromkeys(known)
+    missing = [version for version in spelled if version not in listed]
+    absent = [version for version in listed if version not in spelled]
+    if not missing:
+        return [version for version in listed if version in spelled], []
+    canonical_absent = {canonicalize_version(version): version for version in absent}
+    also = {canonical_absent[key] for key in map(canonicalize_version, missing) if key in canonical_absent}
+    new = [version for version in missing if canonicalize_version(version) not in canonical_absent]
+    return [version for version in listed if version in spelled or version in also], new
 
 
 def _is(start: str, project: ProjectName) -> bool:

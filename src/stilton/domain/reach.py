@@ -9,6 +9,8 @@ services) are never followed.
 import enum
 import ipaddress
 
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
 
 class Zone(enum.IntEnum):
     """How close to this machine an address is; a larger one is closer."""
@@ -22,12 +24,11 @@ class Zone(enum.IntEnum):
 def zone(address: str) -> Zone:
     """Zone of an IP address in text form. Raises ValueError when it is none."""
     ip = ipaddress.ip_address(address.split("%", 1)[0])
-    mapped = getattr(ip, "ipv4_mapped", None) or getattr(ip, "sixtofour", None)
-    if mapped is not None:
-        ip = mapped
+    if isinstance(ip, ipaddress.IPv6Address):
+        ip = ip.ipv4_mapped or ip.sixtofour or _behind_nat64(ip) or ip
     if ip.is_loopback:
         return Zone.LOOPBACK
-    if ip.is_link_local or ip.is_multicast or ip.is_unspecified:
+    if ip.is_link_local or ip.is_multicast or ip.is_unspecified or (ip.version == 4 and ip.is_reserved):
         return Zone.FORBIDDEN
     if ip.is_global:
         return Zone.GLOBAL
@@ -37,3 +38,8 @@ def zone(address: str) -> Zone:
 def may_follow(target: Zone, mirror: Zone) -> bool:
     """Whether a page of a mirror in zone `mirror` may send us to an address in `target`."""
     return target is not Zone.FORBIDDEN and target <= mirror
+
+
+def _behind_nat64(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that a translator would turn `ip` into (RFC 6052 §2.1)."""
+    return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else None

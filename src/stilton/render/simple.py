@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from stilton.domain.files import File, Project, offers_metadata, path_of, quoted
-from stilton.domain.names import ProjectName, version_of
+from stilton.domain.files import File, Project, best_hash, offers_metadata, path_of, quoted
+from stilton.domain.names import ProjectName, same_versions, version_of
 
 API_VERSION = "1.4"
 DOWNGRADED = "1.0"
@@ -100,15 +100,14 @@ def _file(file: File, prefix: str) -> dict[str, Any]:
 
 def _versions(project: Project) -> list[str]:
     """What upstream lists, and whatever its files show beyond that (PEP 700: a superset)."""
-    known = dict.fromkeys(project.versions)
-    if not known:
-        known.update((version, None) for file in project.files if (version := version_of(file.filename, project.name)))
-    return list(known)
+    found = (version_of(file.filename, project.name) for file in project.files)
+    _, new = same_versions(project.versions, (version for version in found if version))
+    return [*dict.fromkeys(project.versions), *new]
 
 
 def _anchor(file: File, prefix: str) -> str:
     url = prefix + quoted(path_of(file))
-    best = next(((name, file.hashes[name]) for name in ("sha256", *file.hashes) if name in file.hashes), None)
+    best = best_hash(file.hashes)
     if best:
         url += f"#{best[0]}={best[1]}"
     attributes = [f'href="{escape(url)}"']

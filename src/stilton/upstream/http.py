@@ -208,8 +208,11 @@ def _certificates() -> ssl.SSLContext:
 
 
 def _next(url: str, location: str) -> str:
-    target = urljoin(url, location)
-    before, after = urlsplit(url), urlsplit(target)
+    try:
+        target = urljoin(url, location)
+        before, after = urlsplit(url), urlsplit(target)
+    except ValueError:
+        raise UpstreamWrong(f"{without_credentials(url)} redirects to what is no URL") from None
     if after.scheme not in ("http", "https") or (before.scheme, after.scheme) == ("https", "http"):
         raise UpstreamWrong(f"{without_credentials(url)} redirects to a URL that is not followed")
     return target

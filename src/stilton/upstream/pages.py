@@ -16,7 +16,7 @@ import msgspec
 from selectolax.lexbor import LexborHTMLParser
 
 from stilton.domain.errors import BadName, UpstreamWrong
-from stilton.domain.files import HASH_PREFERENCE, STATUSES, File, Project, Status
+from stilton.domain.files import HASH_CHARS, STATUSES, File, Project, Status
 from stilton.domain.names import ProjectName, is_archive, is_safe_filename, project_name, projects_of
 
 _KNOWN_FILE_KEYS = frozenset({
@@ -25,7 +25,7 @@ _KNOWN_FILE_KEYS = frozenset({
 })  # fmt: skip
 _KNOWN_PAGE_KEYS = frozenset({"meta", "name", "files", "versions", "project-status"})
 _UPLOAD_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z", re.ASCII)
-_HEX = re.compile(r"[0-9a-f]{8,256}")
+_HEX = re.compile(r"[0-9a-f]+")
 _FRAGMENT = re.compile(r"([a-z0-9_]+)=([0-9a-fA-F]+)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 MAX_SIZE_BYTES = 1 << 50
@@ -202,7 +202,7 @@ def _hashes(raw: dict[Any, Any]) -> dict[str, str]:
     for name, digest in raw.items():
         if isinstance(name, str) and isinstance(digest, str):
             algorithm, hexadecimal = name.lower(), digest.lower()
-            if algorithm in HASH_PREFERENCE and _HEX.fullmatch(hexadecimal):
+            if len(hexadecimal) == HASH_CHARS.get(algorithm) and _HEX.fullmatch(hexadecimal):
                 found[algorithm] = hexadecimal
     return found
 
