@@ -33,6 +33,8 @@ MEMORY_BYTES = 64 << 20
 MIN_COMPRESSED_BYTES = 512
 INLINE_FILES = 200
 """Pages with more files are rendered off the event loop."""
+INLINE_BYTES = 16 << 10
+"""Larger ones are compressed off the event loop."""
 GZIP_LEVEL = 6
 ZSTD_LEVEL = 3
 
@@ -187,7 +189,8 @@ async def _packed(page: Page, plain: Rendered, coding: Coding) -> Rendered:
     if len(plain.body) < MIN_COMPRESSED_BYTES:
         return plain
     pack = _zstd if coding is Coding.ZSTD else _gzip
-    body = await asyncio.to_thread(pack, plain.body)
+    small = len(plain.body) <= INLINE_BYTES
+    body = pack(plain.body) if small else await asyncio.to_thread(pack, plain.body)
     return Rendered(page, body, coding, f'{plain.etag[:-1]}-{coding.value}"')
 
 

@@ -81,7 +81,8 @@ class Metadata:
         else:
             listed = found
             metadata = await self._get(found)
-        digest = await asyncio.to_thread(self._blobs.put, metadata) if metadata is not None else ""
+        # Some kilobytes, not synced: a thread would cost more than the write.
+        digest = self._blobs.put(metadata) if metadata is not None else ""
         entry = HeldFile(path=path, project=listed.project, held=Held(metadata_digest=digest))
         await self._db.write(mirrors.keep_file, self._mirror, entry, self._now())
         return digest

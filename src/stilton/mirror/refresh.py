@@ -34,7 +34,7 @@ IN_USE_LIMIT = 5_000
 """Projects that are kept fresh; the least recently used go first."""
 REFRESHES_AT_ONCE = 4
 TICK_S = 5.0
-AHEAD_AT_ONCE = 24
+AHEAD_AT_ONCE = 64
 AHEAD_QUEUE = 2_000
 """More than this many pages waiting: what comes is dropped, an installer will ask anyway."""
 AHEAD_MEMORY = 20_000
@@ -144,8 +144,7 @@ class ReadAhead:
             return
         stored = await self._metadata.find(path_of(file))
         self._metrics.count("read_ahead", "metadata")
-        body = await asyncio.to_thread(stored.path.read_bytes)
-        for requirement in metadata.requirements(body):
+        for requirement in metadata.requirements(stored.path.read_bytes()):
             self.wanted(requirement)
 
 

@@ -29,7 +29,7 @@ from stilton.domain.reach import Zone, may_follow, zone
 log = logging.getLogger(__name__)
 
 MAX_REDIRECTS = 5
-MAX_CONNECTIONS = 64
+MAX_CONNECTIONS = 100
 READ_SIZE_BYTES = 1 << 18
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
