@@ -195,32 +195,16 @@ def write_now(
 
 
 def _commit(engine: Engine, now: Callable[[], float], units: list[_Unit]) -> list[Any]:
-    """Run the units in one transaction; per unit its result, or the exception that undid it alone."""
-    outcomes: list[Any] = []
+    """Run the units in one transaction, or, when one of them fails, each in its own.
+
+    Per unit its result, or the exception that undid it alone.
+    """
     try:
-        with engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            transaction = Transaction(connection)
-            for unit in units:
-                outcomes.append(_attempt(transaction, unit))
-            _log_changes(transaction, now())
-            connection.commit()
+        return write_now(engine, now, lambda transaction: [unit.work(transaction) for unit in units])
     except Exception as error:  # noqa: BLE001 - it reaches everybody who waits
-        return [error] * len(units)
-    return outcomes
-
-
-def _attempt(transaction: Transaction, unit: _Unit) -> Any:  # noqa: ANN401
-    noted = len(transaction.changed)
-    transaction.sql.exec_driver_sql("SAVEPOINT unit")
-    try:
-        result = unit.work(transaction)
-    except Exception as error:  # noqa: BLE001 - it reaches who waits for this unit
-        transaction.sql.exec_driver_sql("ROLLBACK TO unit")
-        del transaction.changed[noted:]
-        result = error
-    transaction.sql.exec_driver_sql("RELEASE unit")
-    return result
+        if len(units) == 1:
+            return [error]
+        return [outcome for unit in units for outcome in _commit(engine, now, [unit])]
 
 
 def _tell(units: list[_Unit], outcomes: list[Any]) -> None:
