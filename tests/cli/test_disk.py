@@ -1,0 +1,61 @@
+"""A disk that takes no more: what came before stays, what is small goes on, nothing half is kept."""
+
+import contextlib
+import http.client
+import resource
+from pathlib import Path
+
+import pytest
+
+from stilton.blobs.incoming import Partial
+from stilton.blobs.local import LocalBlobs
+from stilton.domain.errors import StorageFull
+from tests.support.builders import a_wheel
+from tests.support.deadline import until
+from tests.support.server import a_server
+from tests.support.upstream import Threaded
+from tests.support.world import make_serverdir
+
+LIMIT_BYTES = 2 << 20
+BIG = a_wheel("big", payload=bytes(4 << 20))
+SMALL = a_wheel("small")
+
+
+def test_a_file_that_the_disk_does_not_take_is_a_broken_transfer_and_the_server_goes_on(tmp_path: Path) -> None:
+    with Threaded() as upstream:
+        upstream.add("big", BIG)
+        upstream.add("small", SMALL)
+        folder = tmp_path / "server"
+        make_serverdir(folder, upstream.url)
+        with a_server(folder, "--no-read-ahead") as server:
+            for worker in server.workers():
+                resource.prlimit(worker, resource.RLIMIT_FSIZE, (LIMIT_BYTES, LIMIT_BYTES))
+
+            body = b""
+            with contextlib.suppress(http.client.IncompleteRead, ConnectionError):
+                body = server.get(f"/root/pypi/{BIG.path}")[2]
+            after = server.get(f"/root/pypi/{SMALL.path}")
+
+            assert body != BIG.content
+            assert after[2] == SMALL.content
+            assert "disk did not take" in server.log()
+            assert "Traceback" not in server.log()
+            until(lambda: not list((folder / "incoming").glob("*.part")), "nothing half is left")
+
+    sizes = [blob.stat().st_size for blob in (folder / "blobs").rglob("*") if blob.is_file()]
+    assert max(sizes) < LIMIT_BYTES
+
+
+def test_no_space_left_is_said_as_such_and_nothing_is_kept(tmp_path: Path) -> None:
+    blobs = LocalBlobs(tmp_path)
+    blobs.create()
+    partial = Partial(blobs, "key")
+    partial.path.symlink_to("/dev/full")
+    partial.claim()
+    partial.begin(set(), {})
+
+    with pytest.raises(StorageFull, match="no space left"):
+        partial.write(b"x" * 10)
+    partial.release()
+
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
