@@ -381,8 +381,6 @@ async def test_users_and_indexes_come_back_as_they_were_put(db: Database) -> Non
     assert await db.read(accounts.index, "ann", "dev") == index
     assert await db.read(accounts.index, "ann", "other") is None
     assert await db.read(accounts.all_indexes) == [index]
-    assert await db.read(accounts.password_hash, "ann") == "hash"
-    assert await db.read(accounts.password_hash, "bob") is None
     assert await db.read(accounts.user_keys, "bob") is None
 
 

@@ -134,23 +134,6 @@ def test_no_accept_encoding_breaks_the_answer(accept_encoding: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("accept", "json"),
-    [
-        (None, True),
-        ("*/*", True),
-        ("application/json", True),
-        ("application/json, text/html;q=0.5", True),
-        ("text/html", False),
-        ("application/xhtml+xml", False),
-        ("text/html, application/json", False),
-        (BROWSER, False),
-    ],
-)
-def test_an_api_answer_is_json_unless_html_is_preferred(accept: str | None, json: bool) -> None:
-    assert negotiation.wants_json(accept) is json
-
-
-@pytest.mark.parametrize(
     ("accept", "simple"),
     [(None, False), ("*/*", False), ("application/json", False), (PIP, True), (UV, True), (LATEST_JSON, True)],
 )

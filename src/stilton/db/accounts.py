@@ -30,11 +30,6 @@ def add_user(tx: Transaction, user: str, pwhash: str, keys: dict[str, Any]) -> N
     tx.note(changes.of_user(user))
 
 
-def password_hash(connection: Connection, user: str) -> str | None:
-    """The stored argon2 hash; None when there is no such user."""
-    return connection.scalar(select(users.c.pwhash).where(users.c.name == user))
-
-
 def index(connection: Connection, user: str, name: str) -> Index | None:
     """One index; None when there is none."""
     statement = select(indexes).where(indexes.c.user == user, indexes.c.name == name)

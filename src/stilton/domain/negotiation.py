@@ -79,15 +79,6 @@ def coding(accept_encoding: str | None) -> Coding:
     return Coding.IDENTITY
 
 
-def wants_json(accept: str | None) -> bool:
-    """Whether an API answer is for a program: JSON unless HTML is asked for by name."""
-    if accept is None:
-        return True
-    weights = _weights(accept)
-    html = max(weights.get(HTML, 0.0), weights.get("application/xhtml+xml", 0.0))
-    return html == 0.0 or weights.get("application/json", 0.0) > html
-
-
 def wants_simple_json(accept: str | None) -> bool:
     """Whether the client names the JSON simple API, as installers do."""
     return accept is not None and "application/vnd.pypi.simple." in accept
