@@ -67,11 +67,17 @@ def variants(path: str) -> list[str]:
 
 
 def routes_in_code() -> list[str]:
-    """The paths in the table of `routes.build`, as Python reads them."""
-    tree = ast.parse(inspect.getsource(routes.build))
-    rows = [node for node in ast.walk(tree) if isinstance(node, ast.Tuple) and len(node.elts) == 3]
+    """The paths in `routes.table`, as Python reads them."""
+    tree = ast.parse(inspect.getsource(routes.table))
+    rows = [node for node in ast.walk(tree) if isinstance(node, ast.Tuple) and len(node.elts) == 2]
     first = [row.elts[0] for row in rows]
-    return [node.value for node in first if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    found = [node.value for node in first if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    return [path.replace(":path}", "}") for path in found]
+
+
+def wrong_places() -> set[str]:
+    """Those that only say where uploads go."""
+    return {path for path in routes_in_code() if "+simple" in path and not path.endswith("refresh")}
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
@@ -93,8 +99,8 @@ def test_no_setting_is_documented_that_is_not_there() -> None:
 def test_the_table_of_routes_is_what_its_docstring_says() -> None:
     assert routes.__doc__ is not None
 
-    assert sorted(set(spelled_out(routes.__doc__)) & set(routes_in_code())) == sorted(routes_in_code())
-    assert set(spelled_out(routes.__doc__)) == set(routes_in_code())
+    assert set(spelled_out(routes.__doc__)) == set(routes_in_code()) - wrong_places()
+    assert len(set(routes_in_code())) == len(routes_in_code())
 
 
 @pytest.mark.parametrize("path", sorted({*spelled_out(f"{routes.__doc__}\n{asgi.__doc__}"), *routes_in_code()}))

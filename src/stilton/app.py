@@ -8,39 +8,55 @@ import asyncio
 import contextlib
 import logging
 import os
+import secrets
 import signal
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from starlette.requests import Request
-
+from stilton.accounts.indexes import IndexAdmin
+from stilton.accounts.login import Login
 from stilton.accounts.users import Users
 from stilton.catalog.files import Files
 from stilton.catalog.indexes import Indexes
 from stilton.catalog.pages import Pages
+from stilton.catalog.versions import Releases
+from stilton.catalog.views import Views
 from stilton.config import Config
 from stilton.db import mirrors
 from stilton.db.database import Database
+from stilton.domain import permission
 from stilton.domain.indexes import MirrorConfig
 from stilton.domain.names import IndexName, ProjectName
+from stilton.domain.permission import ROOT, Policy
 from stilton.metrics import Metrics
 from stilton.mirror.mirror import Mirror, Options
+from stilton.publish.curate import Curation
+from stilton.publish.push import Pushes
+from stilton.publish.remove import Removals
+from stilton.publish.results import TestResults
+from stilton.publish.upload import Uploads
 from stilton.serverdir import ServerDir
+from stilton.upstream.publisher import Publisher
 from stilton.web import routes
+from stilton.web.accounts import Accounts
 from stilton.web.api import About, Api
 from stilton.web.asgi import Front
+from stilton.web.auth import Auth
 from stilton.web.files import FileAnswers
 from stilton.web.http import Answers, Receive, Scope, Send
+from stilton.web.projects import Projects
 from stilton.web.simple import SimplePages
 from stilton.web.status import Status
-from stilton.web.urls import is_trusted, mount
+from stilton.web.uploads import UploadAnswers
+from stilton.web.urls import Here, is_trusted
 
 log = logging.getLogger(__name__)
 access_log = logging.getLogger("stilton.access")
 
 HOUSEKEEPING_S = 0.1
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 SWITCH_S = 0.0005
 THREADS = 12
 PUBLISH_S = 1.0
@@ -49,14 +65,25 @@ PUBLISH_S = 1.0
 class App:
     """One worker. Call it as an ASGI app; it opens on `lifespan.startup`.
 
+    `secret`: what signs logins, the same in every worker; None: one of its own.
     `parent`: process id of who watches this worker; when that one is gone, the worker ends.
     """
 
-    def __init__(self, config: Config, *, now: Callable[[], float] = time.time, parent: int | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        secret: bytes | None = None,
+        now: Callable[[], float] = time.time,
+        parent: int | None = None,
+    ) -> None:
         self.config = config
+        self._secret = secret or secrets.token_bytes(32)
         self._parent = parent
         self._now = now
         self._front: Front | None = None
+        self._warnings: list[str] = []
+        self._root_changed = True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI's entry."""
@@ -83,27 +110,55 @@ class App:
         )
 
         def mirror(mirror_config: MirrorConfig) -> Mirror:
-            return Mirror(mirror_config, options, db, blobs, metrics, self._now)
+            return Mirror(mirror_config, options, db, blobs, metrics, self._now, indexes.keeps_private)
 
-        self.indexes = indexes = Indexes(db, mirror, cache_expiry_s=config.mirror_cache_expiry)
-        self.pages = pages = Pages(indexes, db, self._now)
-        self.files = files = Files(indexes)
-        users = Users(db)
+        policy = permission.policy(config.restrict_modify)
+        self.login = login = Login(db, self._secret, self._now)
+        users = Users(db, login, policy, self._now)
+        self.indexes = indexes = Indexes(
+            db, mirror, policy, cache_expiry_s=config.mirror_cache_expiry, internal_networks=config.internal_networks
+        )
+        views = Views(indexes, db, self._now)
+        self.pages = pages = Pages(indexes, views, db, self._now)
+        self.files = files = Files(indexes, db, blobs)
+        releases = Releases(indexes, views, db)
+        uploads = Uploads(db, blobs, indexes, policy, metrics, self._now)
+        publisher = Publisher(config.internal_networks, offline=config.offline_mode)
+        pushes = Pushes(
+            db, blobs, indexes, files, releases,
+            policy=policy, publisher=publisher, metrics=metrics, now=self._now,
+        )  # fmt: skip
 
         def forget(entities: list[str]) -> None:
             for entity in entities:
                 kind, _, name = entity.partition(":")
                 if kind == "index":
                     indexes.forget()
-                    pages.forget_index(IndexName(name))
+                    pages.forget_all()
+                    files.forget_all()
+                elif entity == f"user:{ROOT}":
+                    self._root_changed = True
                 elif kind == "project":
                     index, _, project = name.rpartition("/")
-                    pages.forget(IndexName(index), ProjectName(project))
+                    pages.forget(ProjectName(project))
                     files.forget(IndexName(index), ProjectName(project))
                     indexes.forget_project(IndexName(index), ProjectName(project))
 
         db.on_commit(forget)
-        indexes.on_upstream_change(pages.forget_index)
+        indexes.on_upstream_change(lambda _: pages.forget_all())
+        self._place = place
+        self._hang_doors(policy, users, releases, uploads, pushes)
+        self._housekeeping = asyncio.ensure_future(self._keep_house())
+        await self._warm_up()
+
+    async def _warm_up(self) -> None:
+        """The hottest statement is compiled now, not while the first client waits; indexes are known."""
+        self.db.glance(mirrors.held_file, IndexName(""), "")
+        await self.indexes.mirrors()
+
+    def _hang_doors(self, policy: Policy, users: Users, releases: Releases, uploads: Uploads, pushes: Pushes) -> None:
+        config, db, metrics, login = self.config, self.db, self.metrics, self.login
+        indexes, pages, files = self.indexes, self.pages, self.files
 
         def trusts(scope: Scope) -> bool:
             client = scope.get("client")
@@ -112,33 +167,37 @@ class App:
         def serial() -> int:
             return db.serial
 
-        uuid = place.uuid()
+        uuid = self._place.uuid()
         about = About(
             uuid=uuid, serverdir=str(config.serverdir), host=config.host, port=config.port,
             outside_url=config.outside_url,
         )  # fmt: skip
+        here = Here(config.outside_url, trusts)
+        auth = Auth(login, trusts)
         self.answers = answers = Answers(uuid, metrics, serial)
-        api = Api(users, indexes, pages, about, serial, db.last_commit_at, lambda request: trusts(request.scope))
-        status = Status(metrics, place.run, users, indexes, serial)
-
-        def mounted(request: Request) -> str:
-            return mount(request.scope, config.outside_url, trusted=trusts(request.scope))
-
+        api = Api(
+            auth, here, users, indexes, about,
+            serial=serial, last_commit_at=db.last_commit_at, warnings=lambda: self._warnings,
+        )  # fmt: skip
+        status = Status(metrics, self._place.run, indexes, serial)
+        projects = Projects(
+            auth, here, indexes, pages, files, releases,
+            removals=Removals(db, indexes, policy, self._now),
+            curation=Curation(db, indexes, policy, self._now),
+            results=TestResults(db, self._place.blobs, indexes, policy, self._now),
+            pushes=pushes,
+        )  # fmt: skip
+        accounts = Accounts(auth, login, users, IndexAdmin(db, policy), indexes, pages)
+        upload_answers = UploadAnswers(auth, here, uploads, projects, limit_bytes=config.max_request_body_size)
         self._front = Front(
-            SimplePages(pages, answers, place.run),
-            FileAnswers(files, answers, metrics),
+            SimplePages(auth, here, pages, answers, self._place.run),
+            FileAnswers(auth, files, answers, metrics),
             answers,
-            routes.build(api, status, pages, answers, mounted),
-            outside_url=config.outside_url,
-            trusts=trusts,
+            routes.build(routes.table(api, status, accounts, projects, upload_answers, here=here), answers),
+            here,
             timed=metrics.took,
             notice=db.news if config.workers > 1 else None,
         )
-        self._place = place
-        self._housekeeping = asyncio.ensure_future(self._keep_house())
-        # The hottest statement is compiled now, not while the first client waits.
-        db.glance(mirrors.held_file, IndexName(""), "")
-        await indexes.all()
 
     async def close(self) -> None:
         """Close in reverse."""
@@ -146,6 +205,7 @@ class App:
         with contextlib.suppress(asyncio.CancelledError):
             await self._housekeeping
         await self.indexes.close()
+        self.login.close()
         self._flush()
         self.db.close()
 
@@ -165,6 +225,22 @@ class App:
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
+    async def _look_at_root(self) -> None:
+        """An empty password of root is devpi's default, and everybody's who can reach this server."""
+        self._root_changed = False
+        if not await self.login.has_empty_password(ROOT):
+            self._warnings = []
+            return
+        beyond = self.config.host not in LOOPBACK
+        text = "User root has an empty password" + (
+            ", and this server listens beyond this machine: everybody who reaches it is its administrator."
+            if beyond
+            else "."
+        )
+        if text not in self._warnings:
+            log.warning("%s Set one: devpi login root --password ''; devpi user -m root password=…", text)
+        self._warnings = [text]
+
     async def _keep_house(self) -> None:
         """Write the access log in batches, publish numbers, notice other workers' commits."""
         published_at = 0.0
@@ -172,6 +248,8 @@ class App:
             await asyncio.sleep(HOUSEKEEPING_S)
             self.db.news()
             self._flush()
+            if self._root_changed:
+                await self._look_at_root()
             if self._parent is not None and os.getppid() != self._parent:
                 # Killed without a chance to tell us. An orphan would keep the port and the lock.
                 log.error("The main process is gone, this worker ends")

@@ -51,6 +51,21 @@ SETTINGS: tuple[Setting, ...] = (
         name="trusted-proxy", default=(), kind="list",
         help="address or network of a proxy whose X-Outside-Url is believed; this machine always is",
     ),
+    Setting(
+        name="secretfile", default=None, kind="text",
+        help="file with the secret that signs logins; without it they end with the process",
+    ),
+    Setting(
+        name="restrict-modify", default=(), kind="list",
+        help="users and :groups who alone may create and change users and indexes",
+    ),
+    Setting(
+        name="max-request-body-size", default=1 << 30, kind="int", help="bytes of the largest upload that is taken"
+    ),
+    Setting(
+        name="internal-networks", default=(), kind="list",
+        help="networks, beside public addresses, where everybody's mirrors and pushes may go; root's may go anywhere",
+    ),
     Setting(name="offline-mode", default=False, kind="switch", help="never ask an upstream; serve what is held here"),
     Setting(
         name="offline-fallback", default=True, kind="switch",
@@ -80,6 +95,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     workers: int
     outside_url: str | None
     trusted_proxy: tuple[str, ...]
+    secretfile: str | None
+    restrict_modify: tuple[str, ...]
+    max_request_body_size: int
+    internal_networks: tuple[str, ...]
     offline_mode: bool
     offline_fallback: bool
     mirror_cache_expiry: float
@@ -125,9 +144,12 @@ def _checked(values: dict[str, Any]) -> Config:
     outside = values["outside_url"]
     if outside is not None and not outside.startswith(("http://", "https://")):
         raise SetupError(f"--outside-url is {outside!r}: it takes a URL that begins with http:// or https://.")
-    for proxy in values["trusted_proxy"]:
-        if not _is_network(proxy):
-            raise SetupError(f"--trusted-proxy is {proxy!r}: it takes an address, a network like 10.0.0.0/8, or *.")
+    for setting in ("trusted-proxy", "internal-networks"):
+        for network in values[setting.replace("-", "_")]:
+            if not _is_network(network):
+                raise SetupError(f"--{setting} is {network!r}: it takes an address, a network like 10.0.0.0/8, or *.")
+    if values["max_request_body_size"] < 1:
+        raise SetupError("--max-request-body-size takes a number of bytes, 1 or more.")
     return Config(**values)
 
 

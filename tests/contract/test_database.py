@@ -68,7 +68,7 @@ def noted(tx: Transaction, *entities: str) -> None:
 
 
 def add(tx: Transaction, user: str) -> None:
-    accounts.add_user(tx, user, "hash", {"created": "now"})
+    accounts.put_user(tx, user, "hash", {"created": "now"})
 
 
 def add_and_fail(tx: Transaction, user: str) -> None:
@@ -288,8 +288,8 @@ from stilton.db import accounts
 from stilton.db.database import connect, write_now
 engine = connect(Path(sys.argv[1]) / "stilton.sqlite")
 def pair(tx, number):
-    accounts.add_user(tx, f"a{number}", "hash", {})
-    accounts.add_user(tx, f"b{number}", "hash", {})
+    accounts.put_user(tx, f"a{number}", "hash", {})
+    accounts.put_user(tx, f"b{number}", "hash", {})
 number = 0
 while True:
     write_now(engine, time.time, pair, number)

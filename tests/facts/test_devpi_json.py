@@ -1,14 +1,22 @@
 """devpi's spelling of what this server knows."""
 
 import json
+from typing import Any
 
-from stilton.domain.files import File, Project
+from stilton.domain.files import File, Project, by_version
 from stilton.domain.indexes import Index
-from stilton.domain.names import ProjectName
+from stilton.domain.names import IndexName, ProjectName
 from stilton.render import devpi_json
 
 SHA = "0123456789abcdef" * 4
 BASE = "http://localhost:3141/root/pypi/"
+
+
+def shown(project: Project) -> dict[str, Any]:
+    return {
+        version: devpi_json.mirrored("http://localhost:3141", IndexName("root/pypi"), project.name, version, files)
+        for version, files in by_version(project).items()
+    }
 
 
 def test_a_reply_has_type_and_result_together_and_ends_with_a_newline() -> None:
@@ -40,7 +48,7 @@ def test_a_project_is_shown_by_version_with_a_link_per_file() -> None:
     other = File(filename="pkg-2.0+local.tar.gz", hashes={"md5": SHA[:32]}, yanked=True)
     unclear = File(filename="pkg.tar.gz")
 
-    config = devpi_json.project_config(Project(name=ProjectName("pkg"), files=(wheel, sdist, other, unclear)), BASE)
+    config = shown(Project(name=ProjectName("pkg"), files=(wheel, sdist, other, unclear)))
 
     assert config == {
         "1.0": {
@@ -75,4 +83,4 @@ def test_a_project_is_shown_by_version_with_a_link_per_file() -> None:
 
 
 def test_a_project_without_files_has_no_versions_to_show() -> None:
-    assert devpi_json.project_config(Project(name=ProjectName("pkg"), versions=("1.0",)), BASE) == {}
+    assert shown(Project(name=ProjectName("pkg"), versions=("1.0",))) == {}

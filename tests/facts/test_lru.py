@@ -5,7 +5,7 @@ from collections import OrderedDict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stilton.mirror.lru import Lru
+from stilton.lru import Lru
 
 
 def test_the_least_recently_used_goes_first() -> None:

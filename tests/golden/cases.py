@@ -6,9 +6,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from stilton.domain.files import File, Project, Status
+from stilton.domain.files import File, Project, Status, by_version
 from stilton.domain.indexes import Index
-from stilton.domain.names import ProjectName
+from stilton.domain.names import IndexName, ProjectName
 from stilton.render import devpi_json, simple
 
 FOLDER = Path(__file__).parent / "files"
@@ -83,7 +83,11 @@ CASES: dict[str, Callable[[], bytes]] = {
     "empty-list.html": lambda: b"".join(simple.list_html([], "root/pypi")),
     "userconfig.json": _reply("userconfig", devpi_json.user_config({"username": "root", "pwhash": "secret"}, [MIRROR])),
     "projectconfig.json": _reply(
-        "projectconfig", devpi_json.project_config(EVERYTHING, "http://localhost:3141/root/pypi/")
+        "projectconfig",
+        {
+            version: devpi_json.mirrored("http://localhost:3141", IndexName("root/pypi"), PKG, version, files)
+            for version, files in by_version(EVERYTHING).items()
+        },
     ),
     "message.json": lambda: devpi_json.reply(message="The stage a/b could not be found."),
 }

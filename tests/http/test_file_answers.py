@@ -16,7 +16,7 @@ async def held(world: World, dist: Dist = WHEEL) -> str:
     world.upstream.add("pkg", dist)
     url = f"/root/pypi/{dist.path}"
     await world.client.get(url)
-    files = (await world.app.indexes.all())[0].files
+    files = (await world.app.indexes.mirrors())[0].files
     if files._tasks:
         await asyncio.wait(list(files._tasks.values()))
     return url

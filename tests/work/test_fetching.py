@@ -20,7 +20,7 @@ async def get(world: World, dist: Dist, **headers: str) -> tuple[int, bytes, boo
 
 async def ended(world: World) -> None:
     """Wait until no download is in progress: what is whole is recorded then."""
-    files = (await world.app.indexes.all())[0].files
+    files = (await world.app.indexes.mirrors())[0].files
     while files._tasks:
         await asyncio.wait(list(files._tasks.values()))
 
@@ -272,7 +272,7 @@ async def test_reading_ahead_has_what_an_installer_wants_next(tmp_path: Path) ->
 async def test_pages_in_use_are_refreshed_before_they_expire(world: World) -> None:
     world.upstream.add("pkg", a_wheel())
     await world.client.get("/root/pypi/+simple/pkg/")
-    mirror = (await world.app.indexes.all())[0]
+    mirror = (await world.app.indexes.mirrors())[0]
     world.clock.pass_s(1790)
 
     await mirror.refresh.once()

@@ -37,7 +37,7 @@ async def test_an_expired_page_is_served_stale_when_upstream_gives_nothing_usabl
 async def test_an_expired_page_costs_one_conditional_request_and_no_log_entry(world: World) -> None:
     world.upstream.add("pkg", a_wheel())
     await files_of(world)
-    await (await world.app.indexes.all())[0].projects.stored()
+    await (await world.app.indexes.mirrors())[0].projects.stored()
     serial = world.app.db.news()
     world.clock.pass_s(4000)
 
@@ -45,7 +45,7 @@ async def test_an_expired_page_costs_one_conditional_request_and_no_log_entry(wo
     await files_of(world)
 
     assert world.upstream.count("/simple/pkg/") == 2
-    await (await world.app.indexes.all())[0].projects.stored()
+    await (await world.app.indexes.mirrors())[0].projects.stored()
     assert "If-None-Match" in world.upstream.seen[-1][2]
     assert world.app.db.news() == serial
 
@@ -164,7 +164,7 @@ async def test_full_pages_return_by_themselves_when_upstream_is_back(tmp_path: P
         world.clock.pass_s(4000)
         down = await files_of(world)
         back = asyncio.Event()
-        mirror = (await world.app.indexes.all())[0]
+        mirror = (await world.app.indexes.mirrors())[0]
         mirror.upstream.on_change(back.set)
 
         await world.upstream.start()

@@ -4,7 +4,7 @@ import time
 from typing import Any
 from urllib.parse import urljoin
 
-from argon2 import PasswordHasher, extract_parameters
+from argon2 import extract_parameters
 from argon2.exceptions import InvalidHashError
 
 from stilton.db import accounts
@@ -13,11 +13,6 @@ from stilton.domain.errors import SetupError
 from stilton.domain.indexes import Index, default_mirror
 
 ROOT = "root"
-
-
-def hash_password(password: str) -> str:
-    """argon2id, with the library's present parameters."""
-    return PasswordHasher().hash(password)
 
 
 def checked_hash(pwhash: str) -> str:
@@ -29,10 +24,29 @@ def checked_hash(pwhash: str) -> str:
     return pwhash
 
 
+def instant(now: float) -> str:
+    """Unix seconds as devpi writes them in user data."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
+
+
 def first_user(tx: Transaction, pwhash: str, *, now: float) -> None:
     """Create `root`."""
-    created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
-    accounts.add_user(tx, ROOT, pwhash, {"created": created})
+    accounts.put_user(tx, ROOT, pwhash, {"created": instant(now)})
+
+
+def check_user(tx: Transaction, user: str) -> None:
+    """Raises SetupError when there is no such user."""
+    if accounts.pwhash(tx.sql, user) is None:
+        known = ", ".join(keys["username"] for keys in accounts.all_users(tx.sql)[:20])
+        raise SetupError(f"There is no user {user!r} here. Users are: {known}")
+
+
+def set_password(tx: Transaction, user: str, pwhash: str, at: float) -> None:
+    """Give a user another password; `at`: Unix seconds. Raises SetupError."""
+    check_user(tx, user)
+    keys = accounts.user_keys(tx.sql, user) or {}
+    keys.pop("username", None)
+    accounts.put_user(tx, user, pwhash, {**keys, "modified": instant(at)})
 
 
 def first_index(tx: Transaction, keys: dict[str, Any]) -> None:

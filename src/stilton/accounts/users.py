@@ -1,36 +1,139 @@
-"""Users, and the indexes they own, as everybody may see them."""
+"""Users: shown, created, changed, removed."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from stilton.db import accounts
-from stilton.db.database import Database
-from stilton.domain.errors import IndexNotFound, UserNotFound
+import msgspec
+
+from stilton.accounts.login import Login
+from stilton.accounts.setup import instant
+from stilton.db import accounts, stages
+from stilton.db.database import Database, Transaction
+from stilton.domain.errors import Conflict, Denied, Invalid, UserNotFound
 from stilton.domain.indexes import Index
+from stilton.domain.names import check_account_name
+from stilton.domain.permission import Actor, Policy, Right
+
+MAX_KEYS_BYTES = 64 << 10
+_SETTABLE = frozenset({"email", "title", "description", "custom_data", "password", "pwhash"})
+# What clients send back as they got it.
+_IGNORED = frozenset({"username", "indexes", "created", "modified"})
 
 
 class Users:
-    """Reads users and indexes."""
+    """Users of this server. Every change says first who asks."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, login: Login, policy: Policy, now: Callable[[], float]) -> None:
         self._db = db
+        self._login = login
+        self._policy = policy
+        self._now = now
 
-    async def all(self) -> list[tuple[dict[str, Any], list[Index]]]:
-        """Every user's keys and indexes."""
-        users = await self._db.read(accounts.all_users)
-        indexes = await self._db.read(accounts.all_indexes)
-        return [(keys, [i for i in indexes if i.user == keys["username"]]) for keys in users]
+    async def all(self, actor: Actor) -> list[tuple[dict[str, Any], list[Index]]]:
+        """Every user's keys, and those of his indexes that `actor` may read."""
+        users, indexes = await self._db.read(_everything)
+        readable = [index for index in indexes if self._policy.may(actor, Right.READ, index)]
+        return [(keys, [i for i in readable if i.user == keys["username"]]) for keys in users]
 
-    async def one(self, user: str) -> tuple[dict[str, Any], list[Index]]:
-        """A user's keys and indexes. Raises UserNotFound."""
+    async def one(self, actor: Actor, user: str) -> tuple[dict[str, Any], list[Index]]:
+        """A user's keys, and those of his indexes that `actor` may read. Raises UserNotFound."""
         keys = await self._db.read(accounts.user_keys, user)
         if keys is None:
             raise UserNotFound(user)
-        indexes = await self._db.read(accounts.all_indexes)
-        return keys, [index for index in indexes if index.user == user]
+        indexes = await self._db.read(accounts.indexes_of, user)
+        return keys, [index for index in indexes if self._policy.may(actor, Right.READ, index)]
 
-    async def index(self, user: str, name: str) -> Index:
-        """One index. Raises IndexNotFound."""
-        index = await self._db.read(accounts.index, user, name)
-        if index is None:
-            raise IndexNotFound(f"{user}/{name}")
-        return index
+    def exists(self, user: str) -> bool:
+        """Whether there is such a user."""
+        return self._db.glance(accounts.pwhash, user) is not None
+
+    async def create(self, actor: Actor, user: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Make a user; his keys. Raises Denied, Invalid, Conflict."""
+        if not self._policy.may_user(actor, Right.CREATE_USER, user):
+            raise Denied(f"no permission to create user {user}", login=actor.name is None)
+        if self.exists(user):
+            raise Conflict("user already exists")
+        check_account_name("username", user)
+        keys = _checked(given)
+        if "password" not in given:
+            raise Invalid("password needs to be set")
+        pwhash = await self._login.hash(_password(given))
+        keys = {**{k: v for k, v in keys.items() if v}, "created": instant(self._now())}
+        await self._db.record(_create, user, pwhash, keys)
+        return {"username": user, **keys}
+
+    async def modify(self, actor: Actor, user: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Change what is given, drop what is given empty; the new keys.
+
+        Raises Denied, UserNotFound, Invalid.
+        """
+        right = Right.CHANGE_PASSWORD if set(given) == {"password"} else Right.MODIFY_USER
+        if not self._policy.may_user(actor, right, user):
+            what = "change password for" if right is Right.CHANGE_PASSWORD else "modify"
+            raise Denied(f"no permission to {what} user {user}", login=actor.name is None)
+        if not self.exists(user):
+            raise UserNotFound(user)
+        keys = _checked(given)
+        pwhash = await self._login.hash(_password(given)) if "password" in given else None
+        return await self._db.record(_modify, user, pwhash, keys, instant(self._now()))
+
+    async def delete(self, actor: Actor, user: str) -> None:
+        """Remove a user with all his indexes. Raises Denied, UserNotFound."""
+        if not self._policy.may_user(actor, Right.DELETE_USER, user):
+            raise Denied(f"no permission to delete user {user}", login=actor.name is None)
+        if not self.exists(user):
+            raise UserNotFound(user)
+        await self._db.record(_delete, user)
+
+
+def _everything(connection: Any) -> tuple[list[dict[str, Any]], list[Index]]:  # noqa: ANN401 - a tool's type
+    return accounts.all_users(connection), accounts.all_indexes(connection)
+
+
+def _create(tx: Transaction, user: str, pwhash: str, keys: dict[str, Any]) -> None:
+    if accounts.pwhash(tx.sql, user) is not None:
+        raise Conflict("user already exists")
+    accounts.put_user(tx, user, pwhash, keys)
+
+
+def _modify(tx: Transaction, user: str, pwhash: str | None, given: dict[str, Any], now: str) -> dict[str, Any]:
+    old = accounts.pwhash(tx.sql, user)
+    keys = accounts.user_keys(tx.sql, user)
+    if old is None or keys is None:
+        raise UserNotFound(user)
+    del keys["username"]
+    keys = {k: v for k, v in {**keys, **given, "modified": now}.items() if v}
+    accounts.put_user(tx, user, pwhash or old, keys)
+    return {"username": user, **keys}
+
+
+def _delete(tx: Transaction, user: str) -> None:
+    indexes = accounts.indexes_of(tx.sql, user)
+    kept = next((index.name for index in indexes if not index.is_volatile), None)
+    if kept is not None:
+        raise Denied(f"user {user!r} has non-volatile index: {kept}")
+    for index in indexes:
+        stages.drop_index(tx, index.full_name)
+        accounts.drop_index(tx, index)
+    accounts.drop_user(tx, user)
+
+
+def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What is to be stored of `given`, without the password. Raises Invalid."""
+    unknown = sorted(set(given) - _SETTABLE - _IGNORED)
+    if unknown:
+        raise Invalid(f"Unknown keys in user config: {', '.join(unknown)}")
+    keys = {key: value for key, value in given.items() if key in _SETTABLE - {"password", "pwhash"}}
+    for key in keys.keys() - {"custom_data"}:
+        if keys[key] is not None and not isinstance(keys[key], str):
+            raise Invalid(f"{key} is no text")
+    if len(msgspec.json.encode(keys)) > MAX_KEYS_BYTES:
+        raise Invalid(f"more than {MAX_KEYS_BYTES} bytes of user config")
+    return keys
+
+
+def _password(given: Mapping[str, Any]) -> str:
+    password = given["password"]
+    if not isinstance(password, str):
+        raise Invalid("password is no text")
+    return password

@@ -1,12 +1,13 @@
 """Blobs on the local disk.
 
     SERVERDIR/blobs/sha256/ab/cdef0123…    one file per content; whole or absent
+    SERVERDIR/incoming/ID.upload           being sent by a client (`blobs.uploads`)
     SERVERDIR/incoming/KEY.part            being downloaded; emptied at start
     SERVERDIR/incoming/KEY.lock            held by the process that downloads it; what upstream said (JSON)
 
 A blob appears by rename of a synced file, so a crash at any point
 leaves it whole or absent. Who may see it, under which name, is the
-database's business. Counterpart: `blobs.incoming`.
+database's business. Counterparts: `blobs.incoming`, `blobs.uploads`.
 """
 
 import errno
@@ -66,16 +67,19 @@ class LocalBlobs:
             raise trouble(error, target.name) from error
         return target
 
-    def put(self, data: bytes) -> str:
-        """Keep small `data` that can be had again; returns its sha256. Raises StorageTrouble.
+    def put(self, data: bytes, *, lasting: bool = False) -> str:
+        """Keep small `data`; returns its sha256. Raises StorageTrouble.
 
-        Not synced: whoever reads it later asks `intact` first.
+        Unless it is to last it is not synced: it can be had again, and whoever reads it asks `intact` first.
         """
         digest = hashlib.sha256(data).hexdigest()
         target = self.path(digest)
         temporary = self.incoming / f"{digest}.{os.getpid()}.{threading.get_ident()}.put"
         try:
             temporary.write_bytes(data)
+            if lasting:
+                self.adopt(temporary, digest, lasting=True)
+                return digest
             temporary.replace(target)
         except OSError as error:
             temporary.unlink(missing_ok=True)

@@ -1,32 +1,42 @@
 """Files as seen through an index: on the disk, on their way, elsewhere, or not to be had."""
 
+import os
 from pathlib import Path
 
 import msgspec
 
+from stilton.blobs.local import LocalBlobs
 from stilton.catalog.indexes import Indexes
-from stilton.domain.errors import UpstreamTrouble
-from stilton.domain.files import best_hash
+from stilton.db import mirrors, stages
+from stilton.db.database import Database
+from stilton.domain.errors import FileNotFound, Gone, Quarantined, StorageTrouble, UpstreamTrouble
+from stilton.domain.files import File, best_hash, path_of
+from stilton.domain.holdings import Held
+from stilton.domain.indexes import Index
 from stilton.domain.names import IndexName, ProjectName, projects_of
+from stilton.domain.permission import Actor
+from stilton.domain.publishing import Kind, StageFile, http_date
 from stilton.domain.ranges import Part
+from stilton.lru import Lru
 from stilton.mirror.download import Download
 from stilton.mirror.files import Listed, Stored
-from stilton.mirror.lru import Lru
 from stilton.mirror.mirror import Mirror
 
 REMEMBERED = 20_000
 METADATA_SUFFIX = ".metadata"
+PROVENANCE_SUFFIX = ".provenance"
 PART_LIMIT_BYTES = 4 << 20
 """Ranges up to this size are passed through while the file is not here."""
 
 
 class OnDisk(msgspec.Struct, frozen=True):
-    """Whole and right, at `path`. `etag`: strong, quoted."""
+    """Whole and right, at `path`. `etag`: strong, quoted. `public`: everybody may have it."""
 
     path: Path
     size: int
     etag: str
     last_modified: str | None
+    public: bool = True
 
 
 class Arriving(msgspec.Struct, frozen=True):
@@ -36,6 +46,7 @@ class Arriving(msgspec.Struct, frozen=True):
     listed: Listed
     etag: str | None
     size: int | None
+    public: bool = True
 
 
 class Elsewhere(msgspec.Struct, frozen=True):
@@ -47,21 +58,28 @@ class Elsewhere(msgspec.Struct, frozen=True):
 class Files:
     """Files of all indexes."""
 
-    def __init__(self, indexes: Indexes) -> None:
+    def __init__(self, indexes: Indexes, db: Database, blobs: LocalBlobs) -> None:
         self._indexes = indexes
+        self._db = db
+        self._blobs = blobs
         self._stored: Lru[tuple[IndexName, str], OnDisk] = Lru(REMEMBERED)
         self._paths: dict[tuple[IndexName, ProjectName], set[str]] = {}
 
     def ready(self, index: str, path: str) -> OnDisk | None:
-        """What was found before and did not change since. No I/O."""
+        """What was found before, did not change since and is for everybody. No I/O."""
         return self._stored.get((IndexName(index), path))
 
-    async def find(self, user: str, index: str, path: str) -> OnDisk | Arriving | Elsewhere:
-        """The file, or metadata file, at `path` below the index (decoded).
+    async def find(self, actor: Actor, user: str, name: str, path: str) -> OnDisk | Arriving | Elsewhere:
+        """The file at `path` below the index (decoded), or what belongs to one: its metadata or provenance.
 
-        Raises IndexNotFound, FileNotFound, Quarantined, NotHeld, UpstreamTrouble.
+        An index answers for its own files only: those that it inherits have the URL of the index
+        that has them. Raises IndexNotFound, Denied, FileNotFound, Gone, Quarantined, NotHeld, UpstreamTrouble.
         """
-        mirror = await self._indexes.mirror(user, index)
+        index = await self._indexes.readable(actor, user, name)
+        public = self._indexes.is_public(index.full_name)
+        if not index.is_mirror:
+            return self._published(index, path, public=public)
+        mirror = self._indexes.mirror(index.full_name)
         if path.endswith(METADATA_SUFFIX):
             wheel = path.removesuffix(METADATA_SUFFIX)
             mirror.read_ahead.considered(wheel)
@@ -69,27 +87,74 @@ class Files:
         else:
             found = await mirror.files.find(path)
         if isinstance(found, Stored):
-            return self._remember(mirror.config.name, path, found)
+            on_disk = OnDisk(found.path, found.size, f'"{found.digest}"', found.last_modified, public)
+            self._remember(index.full_name, path, on_disk)
+            return on_disk
         if mirror.config.use_external_urls:
             return Elsewhere(found.file.url)
         best = best_hash(found.file.hashes)
         etag = f'"{best[1]}"' if best and best[0] == "sha256" else None
-        return Arriving(mirror, found, etag, found.file.size)
+        return Arriving(mirror, found, etag, found.file.size, public)
+
+    async def hold(self, mirror: IndexName, project: ProjectName, file: File) -> Held:
+        """Fetch a mirror's file whole, if it is not here; what is held of it then. Raises as `find`."""
+        await self._indexes.mirror(mirror).files.whole(Listed(project, file))
+        entry = self._db.glance(mirrors.held_file, mirror, path_of(file))
+        if entry is None or entry.held.digest is None:
+            raise StorageTrouble(file.filename, "see the log")
+        return entry.held
+
+    def entry(self, index: Index, path: str) -> StageFile:
+        """What a private index knows of the file at `path`. Raises FileNotFound, Gone."""
+        entry = self._db.glance(stages.file, index.full_name, path)
+        if entry is None:
+            raise FileNotFound(path)
+        if entry.gone_at is not None:
+            raise Gone(path)
+        return entry
 
     def forget(self, index: IndexName, project: ProjectName) -> None:
         """Something about this project changed."""
         for path in self._paths.pop((index, project), ()):
             self._stored.pop((index, path))
 
-    def _remember(self, index: IndexName, path: str, stored: Stored) -> OnDisk:
-        on_disk = OnDisk(stored.path, stored.size, f'"{stored.digest}"', stored.last_modified)
+    def forget_all(self) -> None:
+        """Something about an index changed: who may read it, perhaps."""
+        self._paths.clear()
+        self._stored.clear()
+
+    def _published(self, index: Index, path: str, *, public: bool) -> OnDisk:
+        suffix = next((one for one in (METADATA_SUFFIX, PROVENANCE_SUFFIX) if path.endswith(one)), "")
+        entry = self.entry(index, path.removesuffix(suffix))
+        project = self._db.glance(stages.project, index.full_name, entry.project)
+        if project is not None and project.status is not None and project.status.status == "quarantined":
+            raise Quarantined(entry.project)
+        digest = {
+            "": entry.digest, METADATA_SUFFIX: entry.metadata_digest, PROVENANCE_SUFFIX: entry.provenance_digest,
+        }[suffix]  # fmt: skip
+        if digest is None:
+            raise FileNotFound(path, f"this file has no {suffix.removeprefix('.')}")
+        blob = self._blobs.path(digest)
+        try:
+            size = os.stat(blob).st_size  # noqa: PTH116 - on a hot path
+        except OSError:
+            raise StorageTrouble(
+                path, "its bytes are missing on the server's disk; restore them from a backup"
+            ) from None
+        on_disk = OnDisk(blob, size, f'"{digest}"', http_date(entry.uploaded_at), public)
+        # What may change under its URL is looked up each time.
+        if suffix != PROVENANCE_SUFFIX and entry.kind is Kind.RELEASE:
+            self._remember(index.full_name, path, on_disk)
+        return on_disk
+
+    def _remember(self, index: IndexName, path: str, on_disk: OnDisk) -> None:
+        if not on_disk.public:
+            return
         if len(self._paths) > REMEMBERED:
-            self._paths.clear()
-            self._stored.clear()
+            self.forget_all()
         for project in projects_of(path.rsplit("/", 1)[-1].removesuffix(METADATA_SUFFIX)):
             self._paths.setdefault((index, project), set()).add(path)
         self._stored.put((index, path), on_disk)
-        return on_disk
 
 
 async def download(arriving: Arriving) -> Download:

@@ -1,7 +1,7 @@
 """Simple pages as bytes, rendered and compressed once, kept until something moved.
 
-A kept page is valid until its project or its index changes (the log of changes
-says so), upstream goes down or comes back, or the mirror's copy must be checked.
+A kept page is valid until a project of that name or an index changes (the log of changes
+says so), an upstream goes down or comes back, or a mirror's copy must be checked.
 One flight per page: a hundred callers share one rendering.
 """
 
@@ -12,16 +12,16 @@ import sys
 from collections.abc import Callable
 
 from stilton.catalog.indexes import Indexes
-from stilton.db import mirrors
+from stilton.catalog.views import View, Views
+from stilton.db import stages
 from stilton.db.database import Database
-from stilton.domain.errors import UpstreamUnavailable
-from stilton.domain.files import Project
-from stilton.domain.holdings import shown
+from stilton.domain.errors import StiltonError
+from stilton.domain.indexes import Index
 from stilton.domain.names import IndexName, ProjectName
 from stilton.domain.negotiation import Coding
+from stilton.domain.permission import Actor
+from stilton.lru import Lru
 from stilton.mirror.flights import Flights
-from stilton.mirror.lru import Lru
-from stilton.mirror.mirror import Mirror
 from stilton.render import simple
 
 if sys.version_info >= (3, 14):
@@ -40,6 +40,8 @@ ZSTD_LEVEL = 3
 
 Form = tuple[bool, str, Coding]
 """(is JSON, prefix of its links, coding)."""
+Place = tuple[IndexName, tuple[IndexName, ...]]
+"""(the index whose page it is, those it inherits from that may not be read)."""
 
 
 class Standing:
@@ -67,13 +69,14 @@ class Rendered:
 
 
 class Page:
-    """A project's page through an index: `source` as upstream has it, `project` as it is shown."""
+    """A project's page through an index, as some may see it. `source`: what it was made of."""
 
-    __slots__ = ("forms", "project", "source", "standing")
+    __slots__ = ("forms", "name", "project", "source", "standing")
 
-    def __init__(self, source: Project, project: Project, made_at: float) -> None:
-        self.source = source
-        self.project = project
+    def __init__(self, index: Index, view: View, made_at: float) -> None:
+        self.name = index.full_name
+        self.source = view.source
+        self.project = view.project
         self.standing = Standing(made_at)
         self.forms: dict[Form, Rendered] = {}
 
@@ -81,95 +84,109 @@ class Page:
 class Pages:
     """Kept pages of all indexes."""
 
-    def __init__(self, indexes: Indexes, db: Database, now: Callable[[], float]) -> None:
+    def __init__(self, indexes: Indexes, views: Views, db: Database, now: Callable[[], float]) -> None:
         self._indexes = indexes
+        self._views = views
         self._db = db
         self._now = now
-        self._kept: Lru[tuple[IndexName, ProjectName], Page] = Lru(MEMORY_BYTES, _weight)
-        self._flights: Flights[tuple[IndexName, ProjectName], Page] = Flights()
-        self._renderings: Flights[tuple[IndexName, ProjectName, Form], Rendered] = Flights()
+        # By project: a change of it, on whatever index, concerns all pages of that name.
+        self._kept: Lru[ProjectName, dict[Place, Page]] = Lru(MEMORY_BYTES, _weight)
+        self._flights: Flights[tuple[ProjectName, Place], Page] = Flights()
+        self._renderings: Flights[tuple[ProjectName, Place, Form], Rendered] = Flights()
 
     async def get(
-        self, user: str, index: str, project: ProjectName, *, form: Form, installer: bool = False
+        self, actor: Actor, user: str, name: str, project: ProjectName, *, form: Form, installer: bool = False
     ) -> Rendered:
         """The page in the form asked for. `installer`: look ahead for what it will want next.
 
-        Raises IndexNotFound, ProjectNotFound, NotHeld, UpstreamTrouble.
+        Raises IndexNotFound, Denied, ProjectNotFound, NotHeld, UpstreamTrouble.
         """
-        mirror = await self._indexes.mirror(user, index)
-        key = (mirror.config.name, project)
-        page = self._kept.get(key)
+        index = await self._indexes.readable(actor, user, name)
+        # Whoever may read the same indexes sees the same page.
+        place = (index.full_name, self._indexes.hidden(actor, index))
+        page = (self._kept.get(project) or {}).get(place)
         if page is None or not self.is_good(page.standing):
-            page = await self._flights.join(key, lambda: self._make(mirror, project))
-        if installer:
-            mirror.read_ahead.wanted(project)
+            page = await self._flights.join((project, place), lambda: self._make(actor, index, place, project))
+        if installer and index.is_mirror:
+            self._indexes.mirror(index.full_name).read_ahead.wanted(project)
         rendered = page.forms.get(form)
         if rendered is None:
-            rendered = await self._renderings.join((*key, form), lambda: self._render(key, page, form))
+            rendered = await self._renderings.join(
+                (project, place, form), lambda: self._render((project, place), page, form)
+            )
         return rendered
 
-    async def project(self, user: str, index: str, project: ProjectName) -> Project:
-        """What the page shows, as a value. Raises as `get` does."""
-        mirror = await self._indexes.mirror(user, index)
-        return (await self._make(mirror, project)).project
+    async def refresh(self, actor: Actor, user: str, name: str, project: ProjectName) -> None:
+        """Ask the upstreams of every mirror that contributes now. Raises as `get` does."""
+        index = await self._indexes.readable(actor, user, name)
+        sources = [one for one in self._indexes.sources(actor, index, project) if one.is_mirror and one.contributes]
+        trouble: StiltonError | None = None
+        asked = False
+        for source in sources:
+            try:
+                await self._indexes.mirror(source.index).projects.refresh(project)
+                asked = True
+            except StiltonError as error:
+                trouble = error
+        if trouble is not None and not asked and len(self._indexes.order(index)) == 1:
+            raise trouble
 
-    async def refresh(self, user: str, index: str, project: ProjectName) -> None:
-        """Ask upstream now. Raises as `get` does."""
-        mirror = await self._indexes.mirror(user, index)
-        await mirror.projects.refresh(project)
+    async def names(self, actor: Actor, user: str, name: str, *, inherited: bool = True) -> list[ProjectName]:
+        """All projects that can be had through an index, sorted. May be 900,000.
 
-    async def names(self, user: str, index: str) -> list[ProjectName]:
-        """All projects that can be had through an index, sorted. May be 900,000."""
-        mirror = await self._indexes.mirror(user, index)
-        return await mirror.names.all()
+        `inherited` False: only the index's own. Raises IndexNotFound, Denied.
+        """
+        index = await self._indexes.readable(actor, user, name)
+        if not inherited or len(self._indexes.order(index)) == 1:
+            return await self._own_names(index)
+        hidden = self._indexes.hidden(actor, index)
+        members = [one for one in self._indexes.order(index) if one.full_name not in hidden]
+        found = await asyncio.gather(*(self._own_names(one) for one in members))
+        return await asyncio.to_thread(lambda: sorted(set().union(*found)))
+
+    def is_public(self, user: str, name: str) -> bool:
+        """Whether everybody sees the same pages of this index. To be asked after `get`, which looked it up."""
+        return self._indexes.is_public(IndexName(f"{user}/{name}"))
 
     def is_good(self, standing: Standing) -> bool:
         """Whether it may still be served. A clock set back does not keep it for ever."""
         return standing.valid and standing.made_at <= self._now() < standing.fresh_until
 
-    def forget(self, index: IndexName, project: ProjectName) -> None:
-        """Something about this project changed."""
-        page = self._kept.get((index, project))
-        if page is not None:
+    def forget(self, project: ProjectName) -> None:
+        """Something about a project of this name changed, on some index."""
+        for page in (self._kept.get(project) or {}).values():
             page.standing.valid = False
-            self._kept.pop((index, project))
+        self._kept.pop(project)
 
-    def forget_index(self, index: IndexName) -> None:
-        """Something about the whole index changed."""
-        for key in self._kept.keys():  # noqa: SIM118 - a list, the cache shrinks meanwhile
-            if key[0] == index:
-                self.forget(*key)
+    def forget_all(self) -> None:
+        """Something about an index changed, which others may inherit from."""
+        for project in self._kept.keys():  # noqa: SIM118 - a list, the cache shrinks meanwhile
+            self.forget(project)
 
-    async def _make(self, mirror: Mirror, project: ProjectName) -> Page:
-        key = (mirror.config.name, project)
-        try:
-            seen = await mirror.projects.page(project)
-        except UpstreamUnavailable:
-            if mirror.held_only:
-                raise mirror.missing(project) from None
-            raise
-        page = self._kept.get(key)
-        if page is None or page.source != seen.project:
-            held = self._db.glance(mirrors.held_files, mirror.config.name, project)
-            view = shown(seen.project, held, held_only=mirror.held_only)
-            if mirror.held_only and seen.project.files and not view.files and not view.is_quarantined:
-                raise mirror.missing(project)
-            page = Page(seen.project, view, self._now())
-            self._kept.put(key, page)
+    async def _own_names(self, index: Index) -> list[ProjectName]:
+        if index.is_mirror:
+            return await self._indexes.mirror(index.full_name).names.all()
+        return await self._db.read(stages.names, index.full_name)
+
+    async def _make(self, actor: Actor, index: Index, place: Place, project: ProjectName) -> Page:
+        view = await self._views.look(actor, index, project)
+        family = self._kept.get(project) or {}
+        page = family.get(place)
+        if page is None or page.source != view.source:
+            page = Page(index, view, self._now())
+            self._kept.put(project, {**family, place: page})
         page.standing.made_at = min(page.standing.made_at, self._now())
-        page.standing.fresh_until = seen.fresh_until
-        if not seen.stale:
-            mirror.refresh.used(seen)
+        page.standing.fresh_until = view.fresh_until
         return page
 
-    async def _render(self, key: tuple[IndexName, ProjectName], page: Page, form: Form) -> Rendered:
+    async def _render(self, key: tuple[ProjectName, Place], page: Page, form: Form) -> Rendered:
         is_json, prefix, coding = form
         if coding is Coding.IDENTITY:
 
             def render() -> bytes:
                 if is_json:
                     return simple.page_json(page.project, prefix)
-                return simple.page_html(page.project, prefix, key[0])
+                return simple.page_html(page.project, prefix, page.name)
 
             body = render() if len(page.project.files) <= INLINE_FILES else await asyncio.to_thread(render)
             rendered = Rendered(page, body, coding, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
@@ -177,11 +194,12 @@ class Pages:
             plain = await self._plain(key, page, (is_json, prefix, Coding.IDENTITY))
             rendered = await _packed(page, plain, coding)
         page.forms[form] = rendered
-        if self._kept.get(key) is page:
-            self._kept.put(key, page)  # it weighs more now
+        family = self._kept.get(key[0])
+        if family is not None and family.get(key[1]) is page:
+            self._kept.put(key[0], family)  # it weighs more now
         return rendered
 
-    async def _plain(self, key: tuple[IndexName, ProjectName], page: Page, form: Form) -> Rendered:
+    async def _plain(self, key: tuple[ProjectName, Place], page: Page, form: Form) -> Rendered:
         return page.forms.get(form) or await self._render(key, page, form)
 
 
@@ -202,6 +220,9 @@ def _zstd(body: bytes) -> bytes:
     return zstd.compress(body, ZSTD_LEVEL)
 
 
-def _weight(page: Page) -> int:
+def _weight(family: dict[Place, Page]) -> int:
     # A file's facts weigh about 600 bytes beside the bytes of its page.
-    return 1000 + 600 * len(page.project.files) + sum(len(form.body) for form in page.forms.values())
+    return sum(
+        1000 + 600 * len(page.project.files) + sum(len(form.body) for form in page.forms.values())
+        for page in family.values()
+    )

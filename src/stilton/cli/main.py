@@ -1,4 +1,4 @@
-"""`devpi-server` and `devpi-init`.
+"""`devpi-server`, `devpi-init`, `devpi-passwd` and `devpi-gen-secret`.
 
 Heavy rooms are imported by the worker, not here: the command itself starts fast.
 """
@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -18,6 +19,7 @@ from stilton.domain.indexes import mirror_url as checked_mirror_url
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+PASSWORD_TRIES = 3
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -84,6 +86,67 @@ def init(configfile: str | None, storage: str, **flags: Any) -> None:  # noqa: A
     _run(work)
 
 
+@click.command(context_settings=_CONTEXT, epilog="Example: devpi-passwd --serverdir /srv/devpi root")
+@_configfile
+@_options("serverdir")
+@click.argument("user", default="root")
+@_version
+def passwd(configfile: str | None, user: str, **flags: Any) -> None:  # noqa: ANN401
+    """Set the password of USER (root), while the server is stopped."""
+
+    def work() -> None:
+        from stilton.accounts import passwords, setup  # noqa: PLC0415
+        from stilton.db.database import connect, write_now  # noqa: PLC0415
+        from stilton.serverdir import ServerDir  # noqa: PLC0415
+
+        settings = config.load(_named(flags), os.environ, configfile)
+        place = ServerDir(settings.serverdir)
+        place.open()
+        engine = connect(place.database)
+        try:
+            write_now(engine, time.time, setup.check_user, user)
+            pwhash = passwords.hashed(_new_password(user))
+            write_now(engine, time.time, setup.set_password, user, pwhash, time.time())
+        finally:
+            engine.dispose()
+            place.unlock()
+        click.echo(f"password of user {user!r} changed, its logins have ended")
+
+    _run(work)
+
+
+@click.command(context_settings=_CONTEXT, epilog="Example: devpi-gen-secret --secretfile /etc/devpi/secret")
+@_configfile
+@click.option("--secretfile", required=True, metavar="PATH", help="where to write the new secret")
+@_version
+def gen_secret(configfile: str | None, secretfile: str) -> None:
+    """Write a new secret for devpi-server --secretfile."""
+    del configfile  # devpi's command takes it; there is nothing in it for us
+
+    def work() -> None:
+        from stilton.accounts import secret  # noqa: PLC0415
+
+        path = Path(secretfile)
+        secret.create(path)
+        click.echo(f"New secret written to {secretfile!r}")
+        click.echo(f"Changed file mode to 0600 of {secretfile!r}")
+        secret.read(path)
+        click.echo("Permissions of secret file look good.")
+
+    _run(work)
+
+
+def _new_password(user: str) -> str:
+    """Asked for twice; three times. Raises SetupError."""
+    for _ in range(PASSWORD_TRIES):
+        first = click.prompt(f"enter password for {user}", hide_input=True, default="", show_default=False)
+        second = click.prompt(f"repeat password for {user}", hide_input=True, default="", show_default=False)
+        if first == second:
+            return str(first)
+        click.echo("password don't match", err=True)
+    raise SetupError("No new password was set.")
+
+
 def _serve(configfile: str | None, flags: dict[str, Any], *, init_first: bool) -> None:
     from stilton.cli.server import run  # noqa: PLC0415 - commands that do not serve start without it
     from stilton.serverdir import ServerDir  # noqa: PLC0415
@@ -96,7 +159,7 @@ def _serve(configfile: str | None, flags: dict[str, Any], *, init_first: bool) -
 
 
 def _initialise(settings: config.Config, flags: dict[str, Any]) -> None:
-    from stilton.accounts import setup  # noqa: PLC0415
+    from stilton.accounts import passwords, setup  # noqa: PLC0415
     from stilton.db.database import Transaction  # noqa: PLC0415
     from stilton.serverdir import ServerDir  # noqa: PLC0415
 
@@ -104,7 +167,7 @@ def _initialise(settings: config.Config, flags: dict[str, Any]) -> None:
     if url is not None:
         checked_mirror_url(url, "root/pypi")
     given = flags["root_passwd_hash"]
-    pwhash = setup.checked_hash(given) if given else setup.hash_password(flags["root_passwd"])
+    pwhash = setup.checked_hash(given) if given else passwords.hashed(flags["root_passwd"])
     keys = None if flags["no_root_pypi"] else setup.pypi_keys(url)
 
     def fill(tx: Transaction) -> None:

@@ -3,9 +3,11 @@
 import functools
 import logging
 import os
+import secrets
 import signal
 import socket
 import sys
+from pathlib import Path
 from typing import Any
 
 from granian.constants import Interfaces, Loops
@@ -13,6 +15,7 @@ from granian.log import LogLevels
 from granian.server.mp import MPServer
 
 from stilton import __version__
+from stilton.accounts import secret as secret_file
 from stilton.config import Config
 from stilton.domain.errors import SetupError
 from stilton.serverdir import ServerDir
@@ -26,6 +29,7 @@ STOP_WITHIN_S = 10
 def run(config: Config) -> None:
     """Serve until told to stop. Raises SetupError when it cannot begin."""
     set_up_log(debug=config.debug)
+    secret = _secret(config)
     place = ServerDir(config.serverdir)
     uuid = place.open()
     _check_address(config)
@@ -48,23 +52,32 @@ def run(config: Config) -> None:
     log.info("devpi-server version: %s", __version__)
     log.info("serverdir: %s", config.serverdir)
     log.info("uuid: %s", uuid)
+    if config.secretfile is None:
+        log.warning("No --secretfile: logins end when this process ends; devpi-gen-secret makes one")
     if config.offline_mode:
         log.info("offline mode: no upstream is asked, what is held here is served")
     log.info("serving at url: %s", config.outside_url or f"http://{config.host}:{config.port}")
     log.info("using %d worker process(es)", config.workers)
     log.info("Hit Ctrl-C to quit.")
     os.register_at_fork(after_in_child=_listen_to_parent)
-    server.serve(target_loader=functools.partial(load_app, config, os.getpid()), wrap_loader=False)
+    server.serve(target_loader=functools.partial(load_app, config, secret, os.getpid()), wrap_loader=False)
     place.unlock()
     log.info("stopped")
 
 
-def load_app(config: Config, parent: int) -> Any:  # noqa: ANN401 - granian calls it in the worker
+def load_app(config: Config, secret: bytes, parent: int) -> Any:  # noqa: ANN401 - granian calls it in the worker
     """The worker's app. `parent`: process id of the server, which may be gone by now."""
     from stilton.app import App  # noqa: PLC0415 - imported by workers only
 
     set_up_log(debug=config.debug)
-    return App(config, parent=parent)
+    return App(config, secret=secret, parent=parent)
+
+
+def _secret(config: Config) -> bytes:
+    """What signs logins in every worker. Raises SetupError."""
+    if config.secretfile is None:
+        return secrets.token_bytes(32)
+    return secret_file.read(Path(config.secretfile))
 
 
 def _listen_to_parent() -> None:

@@ -2,6 +2,7 @@
 
     await db.read(mirrors.page, index, project)
     await db.write(mirrors.keep_page, index, page)
+    await db.record(stages.put_file, stage, file)
 
 The function gets a connection and cannot await, so no transaction is ever open
 during network or disk streaming. Reads never write. Writers queue in one thread.
@@ -49,11 +50,12 @@ class Transaction:
 class _Unit:
     """One unit of work in the queue, and who waits for it."""
 
-    __slots__ = ("done", "work")
+    __slots__ = ("done", "lasting", "work")
 
-    def __init__(self, work: Callable[[Transaction], Any], done: asyncio.Future[Any]) -> None:
+    def __init__(self, work: Callable[[Transaction], Any], done: asyncio.Future[Any], *, lasting: bool) -> None:
         self.work = work
         self.done = done
+        self.lasting = lasting
 
 
 class Database:
@@ -94,11 +96,19 @@ class Database:
     async def write(self, work: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `work(transaction, …)` and commit; on any exception nothing of it happened.
 
+        For what can be had again: the death of the process loses nothing, a power cut the last moments.
         Raises StorageTrouble when the database cannot be written.
         """
+        return await self._do(lambda transaction: work(transaction, *args, **kwargs), lasting=False)
+
+    async def record(self, work: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """`write` for what people entrusted to us: when it returns, a power cut loses nothing of it."""
+        return await self._do(lambda transaction: work(transaction, *args, **kwargs), lasting=True)
+
+    async def _do(self, work: Callable[[Transaction], T], *, lasting: bool) -> T:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
-        self._queue.append(_Unit(lambda transaction: work(transaction, *args, **kwargs), done))
+        self._queue.append(_Unit(work, done, lasting=lasting))
         if not self._writing:
             self._writing = True
             loop.run_in_executor(self._writer, self._write_queued, loop)
@@ -183,12 +193,18 @@ def write_now(
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> T:
-    """`Database.write` for commands, without an event loop."""
+    """`Database.record` for commands, without an event loop."""
+    return _write(engine, now, lambda transaction: work(transaction, *args, **kwargs), lasting=True)
+
+
+def _write(engine: Engine, now: Callable[[], float], work: Callable[[Transaction], T], *, lasting: bool) -> T:
     with engine.connect() as connection:
+        # In WAL mode FULL syncs the log at each commit, NORMAL only now and then.
+        connection.exec_driver_sql(f"PRAGMA synchronous = {'FULL' if lasting else 'NORMAL'}")
         # The write lock is taken at once: no reader turns into a writer half way.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         transaction = Transaction(connection)
-        result = work(transaction, *args, **kwargs)
+        result = work(transaction)
         _log_changes(transaction, now())
         connection.commit()
     return result
@@ -199,8 +215,9 @@ def _commit(engine: Engine, now: Callable[[], float], units: list[_Unit]) -> lis
 
     Per unit its result, or the exception that undid it alone.
     """
+    lasting = any(unit.lasting for unit in units)
     try:
-        return write_now(engine, now, lambda transaction: [unit.work(transaction) for unit in units])
+        return _write(engine, now, lambda transaction: [unit.work(transaction) for unit in units], lasting=lasting)
     except Exception as error:  # noqa: BLE001 - it reaches everybody who waits
         if len(units) == 1:
             return [error]

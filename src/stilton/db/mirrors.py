@@ -5,9 +5,10 @@ byte that names the format, so that a later program can read or refuse them.
 """
 
 import sys
+from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, bindparam, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, delete, select, update
 
 from stilton.db.database import Transaction
 from stilton.db.schema import held, mirrored, project_lists, upsert
@@ -152,6 +153,21 @@ def forget_blob(tx: Transaction, mirror: IndexName, entry: HeldFile) -> None:
         update(held).where(held.c.mirror == mirror, held.c.path == entry.path).values(digest=None, size=None)
     )
     tx.note(changes.of_project(mirror, entry.project))
+
+
+def drop_files(tx: Transaction, mirror: IndexName, project: ProjectName, paths: Sequence[str]) -> None:
+    """Hold these files no more; they are fetched again when somebody asks."""
+    for path in paths:
+        tx.sql.execute(delete(held).where(held.c.mirror == mirror, held.c.path == path))
+    tx.note(changes.of_project(mirror, project))
+
+
+def drop_project(tx: Transaction, mirror: IndexName, project: ProjectName) -> bool:
+    """Forget a project's page and hold its files no more; False when nothing was known of it."""
+    pages = tx.sql.execute(delete(mirrored).where(mirrored.c.mirror == mirror, mirrored.c.project == project))
+    files = tx.sql.execute(delete(held).where(held.c.mirror == mirror, held.c.project == project))
+    tx.note(changes.of_project(mirror, project))
+    return bool(pages.rowcount or files.rowcount)
 
 
 def project_list(connection: Connection, mirror: IndexName) -> ProjectList | None:

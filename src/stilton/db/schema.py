@@ -72,6 +72,53 @@ project_lists = Table(
     Column("checked_at", Float, nullable=False),
 )
 
+# A private index's projects. One that is gone keeps its name private.
+projects = Table(
+    "projects",
+    metadata,
+    Column("stage", String, primary_key=True),  # user/index
+    Column("project", String, primary_key=True),  # normalised
+    Column("status", String),  # PEP 792; NULL is active
+    Column("status_reason", String),
+    Column("gone_at", Float),  # its last release was removed
+    Index("ix_projects_project", "project"),
+)
+
+releases = Table(
+    "releases",
+    metadata,
+    Column("stage", String, primary_key=True),
+    Column("project", String, primary_key=True),
+    Column("version", String, primary_key=True),  # as its first upload spelled it
+    Column("keys", Text, nullable=False),  # JSON: metadata, spelled as in devpi's API
+    Column("yanked", String),  # PEP 592: the reason, may be empty; NULL: it is not
+)
+
+# A private index's files: distributions, documentation, test results. Those that are gone
+# are remembered, so that their URLs can say so.
+files = Table(
+    "files",
+    metadata,
+    Column("stage", String, primary_key=True),
+    Column("path", String, primary_key=True),  # below the index: +f/abc/0123456789def/NAME
+    Column("project", String, nullable=False),
+    Column("version", String, nullable=False),
+    Column("kind", String, nullable=False),  # releasefile, doczip, toxresult
+    Column("filename", String, nullable=False),
+    Column("digest", String, nullable=False),  # sha256 of the blob
+    Column("size", Integer, nullable=False),  # bytes
+    Column("uploaded_at", Float, nullable=False),  # on the index where it was first uploaded
+    Column("metadata_digest", String),  # sha256 of its core metadata; NULL: it has none
+    Column("provenance_digest", String),  # sha256 of its provenance (PEP 740)
+    Column("requires_python", String),
+    Column("yanked", String),  # as of releases
+    Column("for_path", String),  # a test result's distribution
+    Column("log", Text, nullable=False),  # JSON: devpi's list of what was done when by whom
+    Column("gone_at", Float),
+    Index("ix_files_project", "stage", "project"),
+    Index("ix_files_digest", "digest"),
+)
+
 # Which entity changed last when; one row an entity, so it does not grow for ever.
 changes = Table(
     "changes",

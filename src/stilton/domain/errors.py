@@ -6,8 +6,17 @@ StiltonError
 │   ├── IndexNotFound           no such index
 │   ├── ProjectNotFound         no such project on this index
 │   ├── VersionNotFound         no such version of the project
-│   └── FileNotFound            no such file on this index
+│   ├── FileNotFound            no such file on this index
+│   ├── Missing                 what was to be changed is not there
+│   └── Gone                    there was such a file; its owner removed it
+├── Invalid                     a request whose content cannot be taken
+│   └── TooLarge                more bytes than are taken
+├── Conflict                    what is here already stands against it
+├── Denied                      the actor may not do this; it may help to log in
+├── TooManyTries                wrong passwords, too many of them
+├── Busy                        no capacity at this moment
 ├── BadName                     a name that no project can have
+├── BadArchive                  an uploaded file that is not what its name says, or not safe
 ├── NotAcceptable               none of the media types asked for can be given
 ├── Quarantined                 upstream forbids to offer this project's files
 ├── NotHeld                     offline, and the thing asked for is not held here
@@ -43,16 +52,16 @@ class UserNotFound(NotFound):
 class IndexNotFound(NotFound):
     """No index of that name."""
 
-    def __init__(self, index: str) -> None:
-        super().__init__(f"The stage {index} could not be found.")
+    def __init__(self, index: str, why: str = "") -> None:
+        super().__init__(f"{why} {index}" if why else f"The stage {index} could not be found.")
         self.index = index
 
 
 class ProjectNotFound(NotFound):
     """Neither held here nor known upstream."""
 
-    def __init__(self, project: str, index: str) -> None:
-        super().__init__(f"The project {project} does not exist on {index}.")
+    def __init__(self, project: str, index: str, why: str = "") -> None:
+        super().__init__(f"The project {project} does not exist on {index}.{why and ' '}{why}")
         self.project = project
         self.index = index
 
@@ -74,6 +83,54 @@ class FileNotFound(NotFound):
         self.path = path
 
 
+class Missing(NotFound):
+    """What was to be changed or removed is not there; nothing changed."""
+
+
+class Gone(NotFound):
+    """A file that was here and was removed or overwritten."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"file {path!r} existed, deleted in later serial")
+        self.path = path
+
+
+class Invalid(StiltonError):
+    """The request cannot be carried out as it was put; the message says what to change."""
+
+
+class TooLarge(Invalid):
+    """A body, or a part of it, beyond its bound."""
+
+
+class Conflict(StiltonError):
+    """What is here already stands against the request; nothing changed."""
+
+
+class Denied(StiltonError):
+    """The actor lacks the right. `login`: nobody was logged in, so credentials may help."""
+
+    def __init__(self, message: str, *, login: bool = False) -> None:
+        super().__init__(message)
+        self.login = login
+
+
+class TooManyTries(StiltonError):
+    """Wrong passwords for one user from one place. `retry_after_s`: seconds."""
+
+    def __init__(self, user: str, retry_after_s: float) -> None:
+        super().__init__(f"too many wrong passwords for user {user!r}; try again in {retry_after_s:.0f} s")
+        self.retry_after_s = retry_after_s
+
+
+class Busy(StiltonError):
+    """The server has no capacity for this right now. `retry_after_s`: seconds."""
+
+    def __init__(self, what: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(f"{what}: try again in a moment")
+        self.retry_after_s = retry_after_s
+
+
 class BadName(StiltonError):
     """Not a name that a project can have (PEP 508)."""
 
@@ -81,6 +138,15 @@ class BadName(StiltonError):
         shown = name if len(name) <= 80 else name[:77] + "..."
         super().__init__(f"{shown!r} is not a project name: letters and digits, with . - _ between them")
         self.name = name
+
+
+class BadArchive(StiltonError):
+    """An uploaded file that is not what its name says, or that is not safe to open."""
+
+    def __init__(self, filename: str, why: str) -> None:
+        super().__init__(f"{filename}: {why}")
+        self.filename = filename
+        self.why = why
 
 
 class NotAcceptable(StiltonError):

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from stilton.domain.names import ProjectName, is_wheel
+from stilton.domain.names import IndexName, ProjectName, is_wheel, version_of
 
 STATUSES = frozenset({"active", "archived", "quarantined", "deprecated"})
 # Hex digits of a digest; one of another length is no digest of that algorithm.
@@ -37,6 +37,8 @@ class File(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `url`: absolute, without fragment and credentials. `size`: bytes.
     `upload_time`: as in PEP 700 (UTC, `Z`). `yanked`: False, True, or the reason.
     `core_metadata`: True, the metadata file's hashes, False, or None (not said).
+    `provenance`: its URL; one that begins with a dot is a suffix of the file's own.
+    `index`: the index that has it, where that is not the one whose page shows it.
     `more`: keys of upstream that this program does not know, passed on as they are.
     """
 
@@ -50,6 +52,7 @@ class File(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     core_metadata: bool | dict[str, str] | None = None
     provenance: str | None = None
     gpg_sig: bool | None = None
+    index: IndexName | None = None
     more: dict[str, Any] = {}
 
 
@@ -78,6 +81,16 @@ def best_hash(hashes: dict[str, str]) -> tuple[str, str] | None:
     return None
 
 
+def by_version(project: Project) -> dict[str, list[File]]:
+    """Its files by the version in their names; those whose names say none are left out."""
+    found: dict[str, list[File]] = {}
+    for file in project.files:
+        version = version_of(file.filename, project.name)
+        if version:
+            found.setdefault(version, []).append(file)
+    return found
+
+
 def path_of(file: File) -> str:
     """Where an index offers `file`, below the index: `+f/abc/0123456789def/NAME` by its hash.
 
@@ -91,6 +104,11 @@ def path_of(file: File) -> str:
     folder = parts.path.rsplit("/", 1)[0]
     place = _NOT_IN_HOST_PATH.sub("_", f"{parts.scheme}_{parts.netloc}{folder}")
     return f"+e/{place}/{file.filename}"
+
+
+def reference(file: File) -> str:
+    """Relative URL of `file` from the index whose page shows it, which ends in a slash."""
+    return quoted(path_of(file) if file.index is None else f"../../{file.index}/{path_of(file)}")
 
 
 def quoted(path: str) -> str:

@@ -10,6 +10,7 @@ from stilton.domain.errors import SetupError
 from stilton.domain.names import IndexName
 
 DEFAULT_CACHE_EXPIRY_S = 1800
+EVERYBODY = (":ANONYMOUS:",)
 _TRUE = frozenset({"y", "yes", "t", "true", "on", "1"})
 _FALSE = frozenset({"n", "no", "f", "false", "off", "0"})
 # As far as `urlsplit` sees a user: a password may hold an `@`, a query is no user.
@@ -21,7 +22,8 @@ _BEFORE_AT = re.compile(r"^(\w+://)?.*@", re.DOTALL)
 class MirrorConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What a mirror index does, read from its configuration keys.
 
-    `cache_expiry_s`: seconds a page counts as fresh.
+    `cache_expiry_s`: seconds a page counts as fresh. `networks`: where upstream may be, beside
+    public addresses; `*` is anywhere, for those who run this server.
     """
 
     name: IndexName
@@ -30,6 +32,7 @@ class MirrorConfig(msgspec.Struct, frozen=True, kw_only=True):
     no_project_list: bool = False
     use_external_urls: bool = False
     ignore_serial: bool = False
+    networks: tuple[str, ...] = ("*",)
 
     def page_url(self, project: str) -> str:
         """Upstream's simple page of `project`, with credentials as configured."""
@@ -53,6 +56,41 @@ class Index(msgspec.Struct, frozen=True):
         """Whether it caches another index."""
         return self.keys.get("type") == "mirror"
 
+    @property
+    def is_volatile(self) -> bool:
+        """Whether what is published may be replaced and removed."""
+        return boolean(self.keys.get("volatile", True))
+
+    @property
+    def bases(self) -> tuple[IndexName, ...]:
+        """The indexes it inherits from, in order."""
+        return tuple(IndexName(name) for name in self.keys.get("bases", ()))
+
+    @property
+    def whitelist(self) -> frozenset[str]:
+        """Projects that mirrors may contribute to although they are hosted privately; `*`: all."""
+        return frozenset(self.keys.get("mirror_whitelist", ()))
+
+    @property
+    def whitelist_inheritance(self) -> str:
+        """How whitelists of bases combine with this one: `intersection` or `union`."""
+        return str(self.keys.get("mirror_whitelist_inheritance", "union"))
+
+    @property
+    def readers(self) -> frozenset[str]:
+        """Principals that may read (`acl_pkg_read`)."""
+        return frozenset(self.keys.get("acl_pkg_read", EVERYBODY))
+
+    @property
+    def uploaders(self) -> frozenset[str]:
+        """Principals that may upload (`acl_upload`): exactly these, not the owner by himself."""
+        return frozenset(() if self.is_mirror else self.keys.get("acl_upload", ()))
+
+    @property
+    def testers(self) -> frozenset[str]:
+        """Principals that may upload tox results (`acl_toxresult_upload`)."""
+        return frozenset(() if self.is_mirror else self.keys.get("acl_toxresult_upload", EVERYBODY))
+
 
 def default_mirror(simple_url: str, project_url: str) -> dict[str, Any]:
     """Configuration of `root/pypi`, these keys and no others (reference 1.3)."""
@@ -65,7 +103,7 @@ def default_mirror(simple_url: str, project_url: str) -> dict[str, Any]:
     }
 
 
-def mirror_config(index: Index, *, cache_expiry_s: float) -> MirrorConfig:
+def mirror_config(index: Index, *, cache_expiry_s: float, networks: tuple[str, ...] = ("*",)) -> MirrorConfig:
     """Read a mirror's keys. `cache_expiry_s`: the server's default. Raises SetupError."""
     keys = index.keys
     return MirrorConfig(
@@ -75,6 +113,7 @@ def mirror_config(index: Index, *, cache_expiry_s: float) -> MirrorConfig:
         no_project_list=boolean(keys.get("mirror_no_project_list", False)),
         use_external_urls=boolean(keys.get("mirror_use_external_urls", False)),
         ignore_serial=boolean(keys.get("mirror_ignore_serial_header", False)),
+        networks=networks,
     )
 
 

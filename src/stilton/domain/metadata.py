@@ -1,7 +1,9 @@
 """Core metadata: reading the few fields that decisions need. Bytes are never rewritten."""
 
+from collections.abc import Mapping, Sequence
 from email.message import Message
 from email.parser import HeaderParser
+from typing import Any
 
 from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
@@ -23,6 +25,27 @@ MAX_METADATA_BYTES = 16 << 20
 """Larger than any real one by two orders; a bomb stops here."""
 
 
+# devpi's names for the fields of core metadata. `description` may be the body, too.
+SINGLE = frozenset({
+    "name", "version", "metadata_version", "summary", "home_page", "author", "author_email", "maintainer",
+    "maintainer_email", "license", "description", "keywords", "download_url", "comment", "requires_python",
+    "description_content_type", "license_expression",
+})  # fmt: skip
+MULTIPLE = frozenset({
+    "platform", "classifiers", "supported_platform", "provides", "requires", "obsoletes", "project_urls",
+    "provides_dist", "obsoletes_dist", "requires_dist", "requires_external", "provides_extras", "dynamic",
+    "license_file", "import_name", "import_namespace",
+})  # fmt: skip
+_PLURAL = {
+    "classifier": "classifiers",
+    "project_url": "project_urls",
+    "provides_extra": "provides_extras",
+    "import_names": "import_name",
+    "import_namespaces": "import_namespace",
+    "license_files": "license_file",
+}
+
+
 def fits(metadata: bytes, filename: str) -> bool:
     """Whether `metadata` is of the wheel `filename`: same project, same version.
 
@@ -37,6 +60,39 @@ def fits(metadata: bytes, filename: str) -> bool:
     except BadName:
         return False
     return stated is not None and (not is_wheel(filename) or _same_version(stated, version.strip()))
+
+
+def document(metadata: bytes) -> dict[str, Any]:
+    """Core metadata as devpi's API spells it: lower case, `_` for `-`, lists for what may repeat.
+
+    Every field is kept, also ones of versions to come. Names that devpi has in the plural get it.
+    """
+    headers = _headers(metadata)
+    keys: dict[str, Any] = {}
+    for header, value in headers.items():
+        name = header.lower().replace("-", "_")
+        name = _PLURAL.get(name, name)
+        text = str(value).strip()
+        if name in MULTIPLE:
+            keys.setdefault(name, []).append(text)
+        else:
+            keys.setdefault(name, "" if text == "UNKNOWN" else text)
+    body = headers.get_payload()
+    if isinstance(body, str) and body.strip():
+        keys.setdefault("description", body)
+    return keys
+
+
+def form(fields: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """The metadata among an upload form's fields, in the same spelling. What is no metadata is left out."""
+    keys: dict[str, Any] = {}
+    for field, texts in fields.items():
+        name = _PLURAL.get(field, field)
+        if name in MULTIPLE:
+            keys.setdefault(name, []).extend(text for text in texts if text and text != "UNKNOWN")
+        elif name in SINGLE and texts:
+            keys[name] = "" if texts[-1] == "UNKNOWN" else texts[-1]
+    return keys
 
 
 def requirements(metadata: bytes) -> list[ProjectName]:

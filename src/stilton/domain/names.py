@@ -10,7 +10,7 @@ from typing import NewType
 
 from packaging.utils import canonicalize_version
 
-from stilton.domain.errors import BadName
+from stilton.domain.errors import BadName, Invalid
 
 ProjectName = NewType("ProjectName", str)
 IndexName = NewType("IndexName", str)
@@ -24,6 +24,10 @@ MAX_NAME_CHARS = 200
 MAX_FILENAME_BYTES = 255
 
 _VALID = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?", re.IGNORECASE | re.ASCII)
+# devpi's rule for users and indexes: of ASCII only letters, digits and -.@_
+_NOT_IN_ACCOUNT = re.compile(r"[\x00-\x20!\"#$%&'()*+,/:;<=>?\[\\\]^`{|}~\x7f-\x9f\u2028\u2029]")
+_RESERVED_USERS = frozenset({"robots.txt", "favicon.ico"})
+MAX_ACCOUNT_CHARS = 100
 _RUN = re.compile(r"[-_.]+")
 # Control characters, separators of either kind and the ends of lines: never part of a file name.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f/\\\u2028\u2029]")
@@ -34,6 +38,17 @@ def project_name(raw: str) -> ProjectName:
     if len(raw) > MAX_NAME_CHARS or not _VALID.fullmatch(raw):
         raise BadName(raw)
     return ProjectName(_RUN.sub("-", raw).lower())
+
+
+def check_account_name(what: str, name: str) -> None:
+    """`what` is `username` or `indexname`. Raises Invalid when nothing can be called `name`."""
+    if _NOT_IN_ACCOUNT.search(name):
+        raise Invalid(
+            f"{what} {name[:MAX_ACCOUNT_CHARS]!r} contains characters that aren't allowed. "
+            "Any ascii symbol besides -.@_ is blocked."
+        )
+    if not name.strip(".") or len(name) > MAX_ACCOUNT_CHARS or not name.isprintable() or name in _RESERVED_USERS:
+        raise Invalid(f"{what} {name[:MAX_ACCOUNT_CHARS]!r} can't be used: say another one")
 
 
 def is_safe_filename(filename: str) -> bool:

@@ -8,6 +8,7 @@ services) are never followed.
 
 import enum
 import ipaddress
+from collections.abc import Sequence
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
@@ -33,6 +34,14 @@ def zone(address: str) -> Zone:
     if ip.is_global:
         return Zone.GLOBAL
     return Zone.PRIVATE if ip.is_private else Zone.FORBIDDEN
+
+
+def may_reach(address: str, networks: Sequence[str]) -> bool:
+    """Whether somebody may have this server talk to `address`: a public one, or one in `networks` (`*`: any)."""
+    if "*" in networks or zone(address) is Zone.GLOBAL:
+        return True
+    ip = ipaddress.ip_address(address.split("%", 1)[0])
+    return any(ip in ipaddress.ip_network(network, strict=False) for network in networks)
 
 
 def may_follow(target: Zone, mirror: Zone) -> bool:

@@ -33,7 +33,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Mirror:
-    """Pages, files, metadata and names of one upstream index."""
+    """Pages, files, metadata and names of one upstream index.
+
+    `keeps_private(project)`: whether somebody here hosts a project of that name and lets no mirror in.
+    """
 
     def __init__(
         self,
@@ -43,20 +46,26 @@ class Mirror:
         blobs: LocalBlobs,
         metrics: Metrics,
         now: Callable[[], float],
+        keeps_private: Callable[[ProjectName], bool],
     ) -> None:
         self.config = config
         self._now = now
         self._options = options
         upstream = Upstream(config, metrics, request_timeout_s=options.request_timeout_s, offline=options.offline)
         self.upstream = upstream
-        self.projects = Projects(upstream, db, metrics, now, wait_s=options.request_timeout_s)
+        self.names = Names(upstream, db, now, held_only=lambda: self.is_down)
+
+        async def is_secret(project: ProjectName) -> bool:
+            """A private name that upstream does not list: asking for it would give it away."""
+            return keeps_private(project) and project not in await self.names.all()
+
+        self.projects = Projects(upstream, db, metrics, now, is_secret, wait_s=options.request_timeout_s)
         self.files = Files(upstream, self.projects, db, blobs, metrics, now)
         self.metadata = Metadata(upstream, self.files, db, blobs, now)
-        self.names = Names(upstream, db, now, held_only=lambda: self.is_down)
         self.refresh = Refresh(
             self.projects, metrics, now, max_age_s=config.cache_expiry_s, is_down=lambda: self.is_down
         )
-        self.read_ahead = ReadAhead(self.projects, self.files, self.metadata, metrics)
+        self.read_ahead = ReadAhead(self.projects, self.files, self.metadata, metrics, keeps_private)
         self._background: list[asyncio.Task[None]] = []
 
     @property

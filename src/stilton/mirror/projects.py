@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 
 import msgspec
 
@@ -20,9 +20,9 @@ from stilton.domain.errors import (
 from stilton.domain.files import Project, best_hash
 from stilton.domain.freshness import Plan
 from stilton.domain.names import ProjectName
+from stilton.lru import Lru
 from stilton.metrics import Metrics
 from stilton.mirror.flights import Flights
-from stilton.mirror.lru import Lru
 from stilton.upstream.index import Absent, Changed, Unchanged, Upstream
 
 log = logging.getLogger(__name__)
@@ -48,11 +48,22 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 class Projects:
-    """Pages of one mirror. `wait_s`: how long a client waits for a revalidation."""
+    """Pages of one mirror. `is_secret(project)`: upstream must not hear of it.
+
+    `wait_s`: how long a client waits for a revalidation.
+    """
 
     def __init__(
-        self, upstream: Upstream, db: Database, metrics: Metrics, now: Callable[[], float], *, wait_s: float
+        self,
+        upstream: Upstream,
+        db: Database,
+        metrics: Metrics,
+        now: Callable[[], float],
+        is_secret: Callable[[ProjectName], Awaitable[bool]],
+        *,
+        wait_s: float,
     ) -> None:
+        self._is_secret = is_secret
         self._upstream = upstream
         self._mirror = upstream.config.name
         self._max_age_s = upstream.config.cache_expiry_s
@@ -159,6 +170,8 @@ class Projects:
         if kept and young is Plan.SERVE and not demanded:
             self._memory.put(project, kept)
             return kept
+        if kept is None and await self._is_secret(project):
+            raise ProjectNotFound(project, self._mirror, "A private index has this name: upstream is not asked for it.")
         started = self._now()
         answer = await self._upstream.page(
             project, etag=kept.etag if kept else None, serial=kept.project.serial if kept else None

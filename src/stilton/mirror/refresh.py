@@ -20,9 +20,9 @@ from stilton.domain import freshness, metadata
 from stilton.domain.errors import StiltonError
 from stilton.domain.files import File, Project, path_of
 from stilton.domain.names import ProjectName, is_wheel, version_of
+from stilton.lru import Lru
 from stilton.metrics import Metrics
 from stilton.mirror.files import Files, Listed
-from stilton.mirror.lru import Lru
 from stilton.mirror.metadata import Metadata
 from stilton.mirror.projects import Projects, Seen
 
@@ -100,9 +100,17 @@ class Refresh:
 
 
 class ReadAhead:
-    """Fetches what installers will ask for next."""
+    """Fetches what installers will ask for next, but no name that somebody `keeps_private` here."""
 
-    def __init__(self, projects: Projects, files: Files, files_metadata: Metadata, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        projects: Projects,
+        files: Files,
+        files_metadata: Metadata,
+        metrics: Metrics,
+        keeps_private: Callable[[ProjectName], bool],
+    ) -> None:
+        self._keeps_private = keeps_private
         self._projects = projects
         self._files = files
         self._metadata = files_metadata
@@ -113,7 +121,7 @@ class ReadAhead:
 
     def wanted(self, project: ProjectName) -> None:
         """An installer asked for this page: look ahead from here, once."""
-        if self._seen.get(project) is None:
+        if self._seen.get(project) is None and not self._keeps_private(project):
             self._seen.put(project, True)  # noqa: FBT003
             with contextlib.suppress(asyncio.QueueFull):
                 self._queue.put_nowait(project)

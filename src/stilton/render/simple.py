@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from stilton.domain.files import File, Project, best_hash, offers_metadata, path_of, quoted
+from stilton.domain.files import File, Project, best_hash, offers_metadata, reference
 from stilton.domain.names import ProjectName, same_versions, version_of
 
 API_VERSION = "1.4"
@@ -75,10 +75,11 @@ def list_html(names: Iterable[ProjectName], index: str) -> Iterator[bytes]:
 
 
 def _file(file: File, prefix: str) -> dict[str, Any]:
+    url = prefix + reference(file)
     entry: dict[str, Any] = {
         **file.more,
         "filename": file.filename,
-        "url": prefix + quoted(path_of(file)),
+        "url": url,
         "hashes": file.hashes,
     }
     if file.requires_python:
@@ -92,7 +93,7 @@ def _file(file: File, prefix: str) -> dict[str, Any]:
     # PEP 714: the old name says the same, for clients that know only it.
     entry["core-metadata"] = entry["dist-info-metadata"] = True if metadata is None else metadata
     if file.provenance is not None:
-        entry["provenance"] = file.provenance
+        entry["provenance"] = _provenance(file, url)
     if file.gpg_sig is not None:
         entry["gpg-sig"] = file.gpg_sig
     return entry
@@ -106,7 +107,7 @@ def _versions(project: Project) -> list[str]:
 
 
 def _anchor(file: File, prefix: str) -> str:
-    url = prefix + quoted(path_of(file))
+    url = plain = prefix + reference(file)
     best = best_hash(file.hashes)
     if best:
         url += f"#{best[0]}={best[1]}"
@@ -122,10 +123,15 @@ def _anchor(file: File, prefix: str) -> str:
             metadata = f"sha256={file.core_metadata['sha256']}"
         attributes += [f'data-core-metadata="{metadata}"', f'data-dist-info-metadata="{metadata}"']
     if file.provenance:
-        attributes.append(f'data-provenance="{escape(file.provenance)}"')
+        attributes.append(f'data-provenance="{escape(_provenance(file, plain))}"')
     if file.gpg_sig is not None:
         attributes.append(f'data-gpg-sig="{str(file.gpg_sig).lower()}"')
     return f"<a {' '.join(attributes)}>{escape(file.filename)}</a><br>"
+
+
+def _provenance(file: File, url: str) -> str:
+    said = file.provenance or ""
+    return url + said if said.startswith(".") else said
 
 
 def _document(title: str, head: list[str], body: Iterable[str]) -> Iterator[str]:

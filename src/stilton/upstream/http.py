@@ -14,7 +14,7 @@ import socket
 import ssl
 import sys
 import urllib.request
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -24,7 +24,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from stilton import __version__
 from stilton.domain.errors import UpstreamUnavailable, UpstreamWrong
 from stilton.domain.indexes import without_credentials
-from stilton.domain.reach import Zone, may_follow, zone
+from stilton.domain.reach import Zone, may_follow, may_reach, zone
 
 log = logging.getLogger(__name__)
 
@@ -33,13 +33,14 @@ MAX_CONNECTIONS = 100
 READ_SIZE_BYTES = 1 << 18
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_ASK = "mirrors of it are for those who run this server, see --internal-networks"
 USER_AGENT = f"stilton/{__version__} (py{sys.version_info[0]}.{sys.version_info[1]}; {sys.platform})"
 
 
 class Network:
-    """The client over the network."""
+    """The client over the network. `networks`: where the mirror itself may be (`domain.reach.may_reach`)."""
 
-    def __init__(self, mirror_url: str, *, connect_timeout_s: float) -> None:
+    def __init__(self, mirror_url: str, *, connect_timeout_s: float, networks: Sequence[str] = ("*",)) -> None:
         parts = urlsplit(mirror_url)
         self._shown = without_credentials(mirror_url)
         self._origin = (parts.scheme, parts.hostname, parts.port)
@@ -53,7 +54,7 @@ class Network:
         self._session: aiohttp.ClientSession | None = None
         self._proxies = urllib.request.getproxies()
         self._netrc = _netrc()
-        self._guard = GuardedResolver(self._host)
+        self._guard = GuardedResolver(self._host, networks)
 
     @contextlib.asynccontextmanager
     async def request(
@@ -86,7 +87,7 @@ class Network:
                 await self._guard.check_literal(urlsplit(url).hostname or "")
                 response = await self._open().request(
                     method, _without(url), headers=self._headers(url, headers), timeout=timeout,
-                    allow_redirects=False, proxy=self._proxy(url),
+                    allow_redirects=False, proxy=proxy_for(url, self._proxies),
                 )  # fmt: skip
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise self._unavailable(error) from error
@@ -102,7 +103,7 @@ class Network:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             connector = aiohttp.TCPConnector(
-                limit=MAX_CONNECTIONS, resolver=self._guard, ssl=_certificates(), ttl_dns_cache=60
+                limit=MAX_CONNECTIONS, resolver=self._guard, ssl=certificates(), ttl_dns_cache=60
             )
             self._session = aiohttp.ClientSession(
                 connector=connector,
@@ -124,18 +125,13 @@ class Network:
             return {**headers, "Authorization": aiohttp.encode_basic_auth(known[0], known[2] or "")}
         return dict(headers)
 
-    def _proxy(self, url: str) -> str | None:
-        """The proxy of the environment for this URL, unless NO_PROXY names its host."""
-        parts = urlsplit(url)
-        proxy = self._proxies.get(parts.scheme)
-        return None if not proxy or urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]) else proxy
-
 
 class GuardedResolver(AbstractResolver):
     """DNS that gives only addresses the mirror may send us to."""
 
-    def __init__(self, mirror_host: str) -> None:
+    def __init__(self, mirror_host: str, networks: Sequence[str] = ("*",)) -> None:
         self._mirror_host = mirror_host
+        self._networks = networks
         self._mirror_zone: Zone | None = None
         self._inner: aiohttp.ThreadedResolver | None = None
         # With a proxy it is the proxy's name that is looked up here.
@@ -147,6 +143,11 @@ class GuardedResolver(AbstractResolver):
     ) -> list[ResolveResult]:
         """Addresses of `host`. Raises OSError when none may be used."""
         found = await self._look_up(host, port, family)
+        if host == self._mirror_host:
+            found = [entry for entry in found if may_reach(entry["host"], self._networks)]
+            if not found:
+                raise OSError(f"{host} is not on a public address: {_ASK}")
+            return found
         if host in self._always:
             return found
         limit = await self._limit()
@@ -161,6 +162,8 @@ class GuardedResolver(AbstractResolver):
             ipaddress.ip_address(host)
         except ValueError:
             return
+        if host == self._mirror_host and not may_reach(host, self._networks):
+            raise UpstreamWrong(f"{host} is not a public address: {_ASK}")
         if host not in self._always and not may_follow(zone(host), await self._limit()):
             raise UpstreamWrong(f"pages of {self._mirror_host} must not lead to the address {host}")
 
@@ -185,6 +188,13 @@ class GuardedResolver(AbstractResolver):
         return await self._inner.resolve(host, port, family)
 
 
+def proxy_for(url: str, proxies: Mapping[str, str]) -> str | None:
+    """The one of `proxies` (by scheme) for this URL, unless NO_PROXY names its host."""
+    parts = urlsplit(url)
+    proxy = proxies.get(parts.scheme)
+    return None if not proxy or urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]) else proxy
+
+
 def _netrc() -> netrc.netrc | None:
     """Read once: `NETRC` or ~/.netrc. One that cannot be read is as none."""
     path = Path(os.environ.get("NETRC") or "~/.netrc").expanduser()
@@ -197,7 +207,7 @@ def _netrc() -> netrc.netrc | None:
         return None
 
 
-def _certificates() -> ssl.SSLContext:
+def certificates() -> ssl.SSLContext:
     """Trusted authorities: the system's, and those of the variables that other tools read."""
     context = ssl.create_default_context()
     for variable in _CA_VARIABLES:

@@ -1,9 +1,10 @@
-"""devpi's JSON about users, indexes, projects, and this server (protocol reference 2.2)."""
+"""Discovery, this server's state, and questions of proxies in front (protocol reference 2.2)."""
 
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 from starlette.requests import Request
@@ -12,12 +13,13 @@ from starlette.responses import Response
 from stilton import __version__
 from stilton.accounts.users import Users
 from stilton.catalog.indexes import Indexes
-from stilton.catalog.pages import Pages
-from stilton.domain.errors import VersionNotFound
-from stilton.domain.indexes import public_keys
-from stilton.domain.names import project_name
-from stilton.render import devpi_json
-from stilton.web.urls import base_url
+from stilton.domain.errors import Denied, IndexNotFound, UserNotFound
+from stilton.domain.permission import Actor
+from stilton.web.answers import answer
+from stilton.web.auth import Auth
+from stilton.web.urls import Here
+
+FEATURES = ("push-no-docs", "push-only-docs", "push-register-project", "server-keyvalue-parsing")
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,77 +38,45 @@ class Api:
 
     def __init__(
         self,
+        auth: Auth,
+        here: Here,
         users: Users,
         indexes: Indexes,
-        pages: Pages,
         about: About,
+        *,
         serial: Callable[[], int],
         last_commit_at: Callable[[], float | None],
-        trusted: Callable[[Request], bool],
+        warnings: Callable[[], list[str]],
     ) -> None:
+        self._auth = auth
+        self._here = here
         self._users = users
         self._indexes = indexes
-        self._pages = pages
         self._about = about
         self._serial = serial
         self._last_commit_at = last_commit_at
-        self._trusted = trusted
-
-    async def root(self, request: Request) -> Response:
-        """All users and their indexes."""
-        del request
-        found = {keys["username"]: devpi_json.user_config(keys, indexes) for keys, indexes in await self._users.all()}
-        return answer("list:userconfig", found)
-
-    async def user(self, request: Request) -> Response:
-        """One user."""
-        keys, indexes = await self._users.one(request.path_params["user"])
-        return answer("userconfig", devpi_json.user_config(keys, indexes))
-
-    async def index(self, request: Request) -> Response:
-        """One index: its configuration, and the names of its projects unless `?no_projects`."""
-        user, name = request.path_params["user"], request.path_params["index"]
-        index = await self._users.index(user, name)
-        keys = public_keys(index)
-        if "no_projects" not in request.query_params:
-            keys["projects"] = await self._pages.names(user, name)
-        return answer("indexconfig", keys)
-
-    async def project(self, request: Request) -> Response:
-        """All versions of a project."""
-        project = await self._project(request)
-        return answer("projectconfig", project)
-
-    async def version(self, request: Request) -> Response:
-        """One version of a project."""
-        versions = await self._project(request)
-        version = request.path_params["version"]
-        if version not in versions:
-            raise VersionNotFound(project_name(request.path_params["project"]), version)
-        return answer("versiondata", versions[version])
+        self._warnings = warnings
 
     async def api(self, request: Request) -> Response:
-        """Where to log in, and, of an index, where its pages are."""
-        base = self._base(request)
-        result: dict[str, Any] = {
-            "login": f"{base}/+login",
-            "authstatus": ["noauth", "", []],
-            "features": ["server-keyvalue-parsing"],
-        }
-        if "user" in request.path_params:
-            await self._users.one(request.path_params["user"])
+        """Where to log in, and, of an index, where its pages are. Also for those who may not read it."""
+        base = self._here.base(request.scope)
+        actor = await self._auth.actor(request.scope)
+        status: list[Any] = ["noauth", "", []] if actor.name is None else ["ok", actor.name, sorted(actor.groups)]
+        result: dict[str, Any] = {"login": f"{base}/+login", "authstatus": status, "features": list(FEATURES)}
         if "index" in request.path_params:
             user, name = request.path_params["user"], request.path_params["index"]
-            index = await self._users.index(user, name)
+            index = await self._indexes.known(user, name)
             result["index"] = f"{base}/{user}/{name}"
             result["simpleindex"] = f"{base}/{user}/{name}/+simple/"
             if not index.is_mirror:
                 result["pypisubmit"] = f"{base}/{user}/{name}/"
+        elif "user" in request.path_params and not self._users.exists(request.path_params["user"]):
+            raise UserNotFound(request.path_params["user"])
         return answer("apiconfig", result)
 
     async def status(self, request: Request) -> Response:
         """How this server and its upstreams are."""
-        del request
+        actor = await self._auth.actor(request.scope)
         serial, committed_at = self._serial(), self._last_commit_at()
         about = self._about
         return answer("status", {
@@ -125,17 +95,33 @@ class Api:
             "metrics": [],
             "role": about.role,
             "polling_replicas": {},
-            "upstreams": {m.config.name: upstream_state(m) for m in await self._indexes.all()},
+            "warnings": self._warnings(),
+            "upstreams": {
+                mirror.config.name: upstream_state(mirror)
+                for mirror in await self._indexes.mirrors()
+                if self._indexes.is_readable(actor, mirror.config.name)
+            },
         })  # fmt: skip
 
-    async def _project(self, request: Request) -> dict[str, Any]:
-        user, index = request.path_params["user"], request.path_params["index"]
-        name = project_name(request.path_params["project"])
-        project = await self._pages.project(user, index, name)
-        return devpi_json.project_config(project, f"{self._base(request)}/{user}/{index}/")
+    async def authcheck(self, request: Request) -> Response:
+        """For a proxy that asks whether a request may pass: its URL is in `X-Original-URI`."""
+        path = unquote(urlsplit(request.headers.get("x-original-uri", "/")).path)
+        segments = [segment for segment in path.split("/") if segment]
+        if len(segments) >= 2 and not segments[0].startswith("+") and segments[1:] != ["+api"]:
+            actor = await self._auth.actor(request.scope)
+            if segments[2:] != ["+api"]:
+                await self._check(request, actor, segments[0], segments[1])
+        return answer(message="ok")
 
-    def _base(self, request: Request) -> str:
-        return base_url(request.scope, self._about.outside_url, trusted=self._trusted(request))
+    async def _check(self, request: Request, actor: Actor, user: str, name: str) -> None:
+        try:
+            await self._indexes.readable(actor, user, name)
+        except IndexNotFound:
+            return  # it will be told so when it passes
+        except Denied as denied:
+            # devpi-client takes 401 for an expired login.
+            is_devpi = request.headers.get("user-agent", "").startswith("devpi-client/")
+            raise Denied(str(denied), login=denied.login and not is_devpi) from None
 
 
 def upstream_state(mirror: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -145,9 +131,3 @@ def upstream_state(mirror: Any) -> dict[str, Any]:  # noqa: ANN401
         return {"state": "failing" if circuit.failures else "up", "why": circuit.why or None}
     since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(circuit.opened_at))
     return {"state": "down", "why": circuit.why, "since": since, "held-only": mirror.held_only}
-
-
-def answer(kind: str | None = None, result: object = None, message: str | None = None, status: int = 200) -> Response:
-    """devpi's JSON; the content type must be exactly this, clients compare it."""
-    body = devpi_json.reply(kind, result, message)
-    return Response(body, status, headers={"content-type": "application/json", "vary": "Accept"})

@@ -14,9 +14,9 @@ from typing import Any
 from stilton.domain.errors import BadName
 from stilton.domain.names import project_name
 from stilton.web.files import Broken, FileAnswers
-from stilton.web.http import Answers, Receive, Scope, Send
+from stilton.web.http import Answers, Receive, Scope, Send, header
 from stilton.web.simple import FULL_PREFIX, VARY_AGENT, SimplePages, is_installer
-from stilton.web.urls import mount, path_to
+from stilton.web.urls import Here, path_to
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -26,7 +26,7 @@ MAX_PATH_CHARS = 4096
 
 
 class Front:
-    """`routes`: the app for everything else. `trusts(scope)`: whether the peer may name our outside URL.
+    """`routes`: the app for everything else.
 
     `notice()`: look whether another worker committed something; None when there is no other.
     """
@@ -37,9 +37,8 @@ class Front:
         files: FileAnswers,
         answers: Answers,
         routes: App,
+        here: Here,
         *,
-        outside_url: str | None,
-        trusts: Callable[[Scope], bool],
         timed: Callable[[str, float], None],
         notice: Callable[[], object] | None,
     ) -> None:
@@ -47,8 +46,7 @@ class Front:
         self._files = files
         self._answers = answers
         self._routes = routes
-        self._outside_url = outside_url
-        self._trusts = trusts
+        self._here = here
         self._timed = timed
         self._notice = notice
 
@@ -82,11 +80,15 @@ class Front:
         if len(path) > MAX_PATH_CHARS or _FORBIDDEN.search(scope.get("raw_path") or b""):
             await self._bad_path(scope, send)
             return
+        if scope["method"] not in ("GET", "HEAD") and header(scope, b"sec-fetch-site") == "cross-site":
+            # A page of somebody else's, in the browser of one who is logged in here.
+            await self._bad_path(scope, send, status=403)
+            return
         segments = path.split("/")[1:]
         if scope["method"] in ("GET", "HEAD") and len(segments) >= 2 and "+" not in segments[0] + segments[1]:
             user, index, *rest = segments
             kind = rest[0] if rest else ""
-            if kind in ("+f", "+e"):
+            if kind in ("+f", "+e") and "application/json" not in (header(scope, b"accept") or ""):
                 await self._files.get(scope, send, user, index, "/".join(rest))
                 return
             if kind == "+simple":
@@ -129,7 +131,7 @@ class Front:
         await self._pages.project(scope, send, user, index, name, "../" if len(rest) > 1 else "")
 
     async def _redirect(self, scope: Scope, send: Send, *segments: str) -> None:
-        base = mount(scope, self._outside_url, trusted=self._trusts(scope))
+        base = self._here.mount(scope)
         query = scope["query_string"].decode("latin-1")
         location = base + path_to(*segments) + (f"?{query}" if query.isprintable() and query else "")
         await self._answers.redirect(scope, send, location, vary=VARY_AGENT[1])

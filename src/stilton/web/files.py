@@ -11,6 +11,7 @@ from stilton.domain.errors import StiltonError
 from stilton.domain.files import quoted
 from stilton.domain.ranges import Part, Unsatisfiable, Whole
 from stilton.metrics import Metrics
+from stilton.web.auth import Auth
 from stilton.web.http import Answers, Header, Scope, Send, header, matches
 
 READ_BYTES = 1 << 20
@@ -19,6 +20,7 @@ SMALL_BYTES = 64 << 10
 IMMUTABLE = b"max-age=365000000, immutable, public"
 _TYPES = {
     ".metadata": b"text/plain; charset=utf-8",
+    ".provenance": b"application/vnd.pypi.integrity.v1+json",
     ".json": b"application/json",
     ".tar.gz": b"application/gzip",
     ".tgz": b"application/gzip",
@@ -33,7 +35,8 @@ _TYPES = {
 class FileAnswers:
     """Answers for `/{user}/{index}/+f/…` and `+e/…`."""
 
-    def __init__(self, files: Files, answers: Answers, metrics: Metrics) -> None:
+    def __init__(self, auth: Auth, files: Files, answers: Answers, metrics: Metrics) -> None:
+        self._auth = auth
         self._files = files
         self._answers = answers
         self._metrics = metrics
@@ -44,7 +47,7 @@ class FileAnswers:
         if on_disk is not None and _is_there(on_disk):
             await self._on_disk(scope, send, path, on_disk)
             return
-        found = await self._files.find(user, index, path)
+        found = await self._files.find(await self._auth.actor(scope), user, index, path)
         match found:
             case OnDisk():
                 await self._on_disk(scope, send, path, found)
@@ -54,7 +57,7 @@ class FileAnswers:
                 await self._arriving(scope, send, path, found)
 
     async def _on_disk(self, scope: Scope, send: Send, path: str, file: OnDisk) -> None:
-        headers = _headers(path, file.etag, file.last_modified)
+        headers = _headers(path, file.etag, file.last_modified, public=file.public)
         if matches(header(scope, b"if-none-match"), file.etag):
             await self._answers.not_modified(scope, send, headers)
             return
@@ -79,13 +82,13 @@ class FileAnswers:
         if scope["method"] == "HEAD":
             size = await catalog.size(file)
             length = [(b"content-length", b"%d" % size)] if size is not None else []
-            await send(self._answers.start(scope, 200, [*_headers(path, file.etag, None), *length]))
+            await send(self._answers.start(scope, 200, [*_headers(path, file.etag, None, public=file.public), *length]))
             await send({"type": "http.response.body", "body": b""})
             return
         if header(scope, b"range") is not None and await self._passed(scope, send, path, file):
             return
         download = await catalog.download(file)
-        headers = _headers(path, file.etag, download.last_modified)
+        headers = _headers(path, file.etag, download.last_modified, public=file.public)
         if download.size is None:
             # Upstream did not say how long it is: neither can we, and ranges must wait.
             await send(self._answers.start(scope, 200, headers))
@@ -109,7 +112,7 @@ class FileAnswers:
         body = await catalog.passed_through(file, choice)
         if body is None:
             return False
-        await send(self._start(scope, choice, _headers(path, file.etag, None), size))
+        await send(self._start(scope, choice, _headers(path, file.etag, None, public=file.public), size))
         await send({"type": "http.response.body", "body": body})
         return True
 
@@ -136,17 +139,20 @@ def _choose(scope: Scope, size: int, etag: str | None) -> ranges.Choice:
     return ranges.choose(header(scope, b"range"), size, if_range=header(scope, b"if-range"), etag=etag)
 
 
-def _headers(path: str, etag: str | None, last_modified: str | None) -> list[Header]:
+def _headers(path: str, etag: str | None, last_modified: str | None, *, public: bool) -> list[Header]:
     name = path.rsplit("/", 1)[-1]
-    changes = path.startswith("+e/") or name.endswith("-variants.json")
+    changes = path.startswith("+e/") or name.endswith(("-variants.json", ".provenance"))
+    keep = b"no-cache" if changes else IMMUTABLE
     headers: list[Header] = [
         (b"content-type", _content_type(name)),
         (b"accept-ranges", b"bytes"),
-        (b"cache-control", b"no-cache" if changes else IMMUTABLE),
+        (b"cache-control", keep if public else keep.removesuffix(b", public") + b", private"),
         (b"x-content-type-options", b"nosniff"),
         (b"content-disposition", b"attachment"),
         (b"access-control-allow-origin", b"*"),
     ]
+    if not public:
+        headers.append((b"vary", b"Authorization, X-Devpi-Auth"))
     if etag is not None:
         headers.append((b"etag", etag.encode()))
     if last_modified is not None and last_modified.isascii() and last_modified.isprintable():

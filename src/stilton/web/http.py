@@ -1,6 +1,7 @@
 """What every answer has in common: headers, sending, errors turned into words."""
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -11,6 +12,7 @@ import msgspec
 from stilton import __version__
 from stilton.domain import errors
 from stilton.metrics import Metrics
+from stilton.render import devpi_json
 
 log = logging.getLogger(__name__)
 
@@ -21,8 +23,16 @@ Header = tuple[bytes, bytes]
 
 # Error type → (status, title). The first that fits counts.
 STATUS: tuple[tuple[type[Exception], int, str], ...] = (
+    (errors.Gone, 410, "Gone"),
     (errors.NotFound, 404, "Not Found"),
     (errors.BadName, 404, "Not Found"),
+    (errors.TooLarge, 413, "Content Too Large"),
+    (errors.Invalid, 400, "Bad Request"),
+    (errors.BadArchive, 400, "Bad Request"),
+    (errors.Conflict, 409, "Conflict"),
+    (errors.Denied, 403, "Forbidden"),  # 401 when nobody is logged in: see `status_of`
+    (errors.TooManyTries, 429, "Too Many Requests"),
+    (errors.Busy, 503, "Service Unavailable"),
     (errors.NotAcceptable, 406, "Not Acceptable"),
     (errors.Quarantined, 403, "Forbidden"),
     (errors.NotHeld, 503, "Service Unavailable"),
@@ -79,10 +89,14 @@ class Answers:
             log.error("Internal error on %s %s", scope["method"], scope["path"], exc_info=error)
             detail = "Internal error; the server's log has it."
         headers: list[Header] = [(b"vary", b"Accept"), (b"cache-control", b"no-store")]
-        if isinstance(error, errors.UpstreamUnavailable):
-            wait_s = max(1, round(error.retry_after_s or 1))
+        if isinstance(error, errors.UpstreamUnavailable | errors.TooManyTries | errors.Busy):
+            wait_s = max(1, math.ceil(error.retry_after_s or 1))
             headers.append((b"retry-after", b"%d" % min(wait_s, 60)))
-        kind, body = problem(header(scope, b"accept") or "", status, title, detail)
+        if status == 401:
+            headers.append((b"www-authenticate", b'Basic realm="pypi"'))
+            if header(scope, b"authorization") or header(scope, b"x-devpi-auth"):
+                detail += ". The user name, password or token that was sent is not right, or not any more"
+        kind, body = problem(scope, status, title, detail)
         await self.send(scope, send, status, [(b"content-type", kind), *headers], body)
 
     def drain_log(self) -> list[tuple[float, str, str, int]]:
@@ -96,21 +110,38 @@ def status_of(error: Exception) -> tuple[int, str]:
     """HTTP status and title for `error`; 500 for what nobody foresaw."""
     if isinstance(error, errors.NotHeld) and error.is_page:
         return 404, "Not Found"
+    if isinstance(error, errors.Denied) and error.login:
+        return 401, "Unauthorized"
     for kind, status, title in STATUS:
         if isinstance(error, kind):
             return status, title
     return 500, "Internal Server Error"
 
 
-def problem(accept: str, status: int, title: str, detail: str) -> tuple[bytes, bytes]:
+def problem(scope: Scope, status: int, title: str, detail: str) -> tuple[bytes, bytes]:
     """(content type, body) of an error, in the form that this client shows to its user."""
-    if "application/json" in accept:
-        return b"application/json", msgspec.json.encode({"message": detail}) + b"\n"
-    if "vnd.pypi.simple" in accept or "problem+json" in accept:
+    accept = header(scope, b"accept") or ""
+    if "vnd.pypi.simple" in accept or "problem+json" in accept or _is_uv(scope):
         # uv prints title and detail of exactly this type (RFC 9457).
         body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
         return b"application/problem+json", msgspec.json.encode(body)
+    if "application/json" in accept:
+        said = {"message": detail}
+        if status in (401, 403):
+            said |= {"code": f"{status} {title}", "title": title}
+        return b"application/json", msgspec.json.encode(said) + b"\n"
+    if (header(scope, b"user-agent") or "").startswith("devpi-client/"):
+        # Of a failed upload devpi-client 7 shows the reason phrase, which HTTP/2 and this server
+        # have not, or the lines of an action log. Ends with that client.
+        return b"application/json", devpi_json.reply("actionlog", [detail], detail)
+    if scope["method"] == "POST":
+        # Upload tools show the whole body.
+        return b"text/plain; charset=utf-8", f"{detail}\n".encode()
     return b"text/plain; charset=utf-8", f"{status} {title}\n\n{detail}\n".encode()
+
+
+def _is_uv(scope: Scope) -> bool:
+    return scope["method"] == "POST" and (header(scope, b"user-agent") or "").startswith("uv/")
 
 
 def header(scope: Scope, name: bytes) -> str | None:

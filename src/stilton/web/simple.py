@@ -15,9 +15,11 @@ from stilton.catalog.pages import Pages, Rendered
 from stilton.domain import negotiation
 from stilton.domain.errors import BadName, ProjectNotFound
 from stilton.domain.names import project_name
-from stilton.mirror.lru import Lru
+from stilton.lru import Lru
 from stilton.render import simple
+from stilton.web.auth import Auth
 from stilton.web.http import Answers, Header, Scope, Send, header, matches
+from stilton.web.urls import Here
 
 INSTALLER = re.compile(r"(?:[^ ]* )*(?:distribute|setuptools|pip|pex|uv|poetry|pdm|unearth)/")
 MEMORY_BYTES = 48 << 20
@@ -31,6 +33,10 @@ FULL_PREFIX = "../../"
 """Of the one URL of a page that is the same for everybody."""
 # Revalidated each time, which costs microseconds: a new release is seen at once.
 CACHE: Header = (b"cache-control", b"no-cache")
+# Where what is shown depends on who asks.
+PRIVATE: Header = (b"cache-control", b"private, no-cache")
+ABSOLUTE = b"x-devpi-absolute-urls"
+"""A request header of devpi's: links are to be absolute."""
 CORS: Header = (b"access-control-allow-origin", b"*")
 NOSNIFF: Header = (b"x-content-type-options", b"nosniff")
 
@@ -51,7 +57,9 @@ class Ready:
 class SimplePages:
     """Answers for pages of projects and lists of projects."""
 
-    def __init__(self, pages: Pages, answers: Answers, scratch: Path) -> None:
+    def __init__(self, auth: Auth, here: Here, pages: Pages, answers: Answers, scratch: Path) -> None:
+        self._auth = auth
+        self._here = here
         self._pages = pages
         self._answers = answers
         self._scratch = scratch
@@ -69,6 +77,8 @@ class SimplePages:
                 encoding = value
             elif key == b"if-none-match":
                 condition = value
+            elif key == ABSOLUTE:
+                return None
         ready = self._ready.get((scope["path"], scope["query_string"], accept, encoding))
         if ready is None or not self._pages.is_good(ready.standing):
             return None
@@ -91,13 +101,17 @@ class SimplePages:
             raise ProjectNotFound(name[:200], f"{user}/{index}") from None
         form = negotiation.simple_format(header(scope, b"accept"), _query(scope, "format"))
         coding = negotiation.coding(header(scope, b"accept-encoding"))
+        actor = await self._auth.actor(scope)
+        if header(scope, ABSOLUTE) is not None:
+            prefix = f"{self._here.base(scope)}/{user}/{index}/"
         rendered = await self._pages.get(
-            user, index, project,
+            actor, user, index, project,
             form=(form.is_json, prefix, coding), installer=is_installer(scope),
         )  # fmt: skip
-        headers = _headers(form.content_type, rendered, VARY if prefix == FULL_PREFIX else VARY_AGENT)
+        public = self._pages.is_public(user, index)
+        headers = _headers(form.content_type, rendered, VARY if prefix == FULL_PREFIX else VARY_AGENT, public=public)
         ready = Ready(rendered, headers)
-        if prefix == FULL_PREFIX:
+        if prefix == FULL_PREFIX and public:
             accept, encoding = (header(scope, b"accept") or "", header(scope, b"accept-encoding") or "")
             key = (scope["path"], scope["query_string"], accept.encode("latin-1"), encoding.encode("latin-1"))
             self._ready.put(key, ready)
@@ -106,9 +120,10 @@ class SimplePages:
     async def names(self, scope: Scope, send: Send, user: str, index: str) -> None:
         """The list of all projects, by way of a file: it may have tens of megabytes."""
         form = negotiation.simple_format(header(scope, b"accept"), _query(scope, "format"))
-        names = await self._pages.names(user, index)
+        names = await self._pages.names(await self._auth.actor(scope), user, index)
         pieces = simple.list_json(names) if form.is_json else simple.list_html(names, f"{user}/{index}")
-        headers = [(b"content-type", form.content_type.encode()), VARY, CACHE, CORS, NOSNIFF]
+        vary = VARY if self._pages.is_public(user, index) else _with_auth(VARY)
+        headers = [(b"content-type", form.content_type.encode()), vary, CACHE, CORS, NOSNIFF]
         with tempfile.TemporaryFile(dir=self._scratch) as page:
             await anyio.to_thread.run_sync(page.writelines, pieces)
             size = page.tell()
@@ -126,12 +141,12 @@ def is_installer(scope: Scope) -> bool:
     return bool(INSTALLER.match(agent)) or negotiation.wants_simple_json(header(scope, b"accept"))
 
 
-def _headers(content_type: str, rendered: Rendered, vary: Header) -> list[Header]:
+def _headers(content_type: str, rendered: Rendered, vary: Header, *, public: bool) -> list[Header]:
     headers: list[Header] = [
         (b"content-type", content_type.encode()),
         (b"etag", rendered.etag.encode()),
-        vary,
-        CACHE,
+        vary if public else _with_auth(vary),
+        CACHE if public else PRIVATE,
         CORS,
         NOSNIFF,
     ]
@@ -140,6 +155,10 @@ def _headers(content_type: str, rendered: Rendered, vary: Header) -> list[Header
     if rendered.serial is not None:
         headers.append((b"x-pypi-last-serial", b"%d" % rendered.serial))
     return headers
+
+
+def _with_auth(vary: Header) -> Header:
+    return vary[0], vary[1] + b", Authorization, X-Devpi-Auth"
 
 
 def _query(scope: Scope, name: str) -> str | None:

@@ -14,7 +14,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from stilton import __version__
-from stilton.accounts.users import Users
 from stilton.catalog.indexes import Indexes
 from stilton.metrics import LATENCY_BUCKETS_S, Histogram, Metrics
 
@@ -31,6 +30,7 @@ _HELP = {
     "upstream_bytes": "bytes from upstreams",
     "refreshed": "pages revalidated in the background",
     "read_ahead": "projects read ahead",
+    "published": "what came to private indexes: releasefile, doczip, submit, push",
     "changed_files": "files that upstream gave other bytes under the same name",
     "metadata_mismatches": "upstream metadata files that are not what the wheel contains",
 }
@@ -39,8 +39,7 @@ _HELP = {
 class Status:
     """Health and numbers of this server."""
 
-    def __init__(self, metrics: Metrics, run: Path, users: Users, indexes: Indexes, serial: Callable[[], int]) -> None:
-        self._users = users
+    def __init__(self, metrics: Metrics, run: Path, indexes: Indexes, serial: Callable[[], int]) -> None:
         self._metrics = metrics
         self._run = run
         self._indexes = indexes
@@ -55,8 +54,8 @@ class Status:
         """200 when the database can be read; upstreams that are down do not make this server ill."""
         del request
         try:
-            await self._users.all()
-            mirrors = await self._indexes.all()
+            await self._indexes.check()
+            mirrors = await self._indexes.mirrors()
         except Exception:
             log.exception("The database cannot be read")
             return _json({"status": "the database cannot be read, see the log"}, 503)
@@ -74,7 +73,7 @@ class Status:
     async def _gauges(self) -> list[Metric]:
         up = GaugeMetricFamily("stilton_upstream_up", "1 while the upstream answers", labels=["index"])
         since = GaugeMetricFamily("stilton_upstream_down_seconds", "how long it has not answered", labels=["index"])
-        for mirror in await self._indexes.all():
+        for mirror in await self._indexes.mirrors():
             opened_at = mirror.upstream.circuit.opened_at
             up.add_metric([mirror.config.name], 0 if mirror.is_down else 1)
             since.add_metric([mirror.config.name], 0 if opened_at is None else max(0.0, time.time() - opened_at))

@@ -1,12 +1,29 @@
 """This server's URLs as its clients see them, behind whatever stands in front."""
 
 import ipaddress
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from stilton.domain.files import quoted
 from stilton.web.http import Scope, header
 
 MAX_URL_CHARS = 2000
+
+
+class Here:
+    """Where this server is, for its clients. `trusts(scope)`: whether the peer may say so."""
+
+    def __init__(self, outside_url: str | None, trusts: Callable[[Scope], bool]) -> None:
+        self._outside_url = outside_url
+        self._trusts = trusts
+
+    def base(self, scope: Scope) -> str:
+        """Absolute URL of `/`, without slash."""
+        return base_url(scope, self._outside_url, trusted=self._trusts(scope))
+
+    def mount(self, scope: Scope) -> str:
+        """The path that `/` has outside; usually empty."""
+        return mount(scope, self._outside_url, trusted=self._trusts(scope))
 
 
 def base_url(scope: Scope, outside_url: str | None, *, trusted: bool) -> str:

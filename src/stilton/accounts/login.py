@@ -1,0 +1,155 @@
+"""Who asks: passwords and tokens turned into actors.
+
+A login gives a token for ten hours. It names the user and carries a mark of the
+password's hash, so it dies with a changed password or a removed user. Passwords sent
+with every request are checked once and remembered for a while; wrong ones are, too, and
+after a few of them from one place that place has to wait.
+"""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+
+import msgspec
+from itsdangerous import BadSignature, TimestampSigner, URLSafeTimedSerializer
+
+from stilton.accounts.passwords import Bench, is_outdated
+from stilton.db import accounts
+from stilton.db.database import Database, Transaction
+from stilton.domain.errors import Denied, TooManyTries
+from stilton.domain.permission import ANYBODY, Actor
+from stilton.lru import Lru
+
+TOKEN_LIFE_S = 36_000
+REMEMBERED_S = 300.0
+"""A right password is not checked again for so long; a changed one counts at once all the same."""
+WRONG_REMEMBERED_S = 60.0
+REMEMBERED = 10_000
+FREE_TRIES = 8
+"""Wrong passwords for one user from one address before there is a wait, which doubles up to a minute."""
+LONGEST_WAIT_S = 60.0
+TOKEN_USER = "__token__"  # noqa: S105 - a name, not a secret
+MAX_SECRET_CHARS = 4096
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """As a client sent them. `user` is `__token__` when only a token came. `peer`: its address."""
+
+    user: str
+    secret: str
+    peer: str
+
+
+class Login:
+    """Checks credentials. `secret`: what signs tokens; every worker and replica has the same."""
+
+    def __init__(self, db: Database, secret: bytes, now: Callable[[], float]) -> None:
+        self._db = db
+        self._now = now
+
+        class Signer(TimestampSigner):
+            def get_timestamp(self) -> int:
+                return int(now())
+
+        self._serializer = URLSafeTimedSerializer(
+            hmac.digest(secret, b"stilton login token", "sha256"), salt="login", signer=Signer
+        )
+        self._bench = Bench()
+        # Keys of both are digests with a secret of this process: no password is kept anywhere.
+        self._pepper = secrets.token_bytes(32)
+        self._right: Lru[bytes, float] = Lru(REMEMBERED)
+        self._wrong: Lru[bytes, float] = Lru(REMEMBERED)
+        self._tries: Lru[tuple[str, str], tuple[int, float]] = Lru(REMEMBERED)
+
+    async def actor(self, credentials: Credentials | None) -> Actor:
+        """Who that is; anybody when the credentials are wrong, as devpi does. Raises TooManyTries, Busy."""
+        if credentials is None or len(credentials.secret) > MAX_SECRET_CHARS:
+            return ANYBODY
+        owner = self.owner(credentials.secret)
+        if owner is not None:
+            return Actor(owner) if credentials.user in (owner, TOKEN_USER) else ANYBODY
+        if await self._is_password(credentials):
+            return Actor(credentials.user)
+        return ANYBODY
+
+    async def token(self, credentials: Credentials) -> str:
+        """A new token for the right password. Raises Denied, TooManyTries, Busy."""
+        user = credentials.user
+        if len(credentials.secret) > MAX_SECRET_CHARS or not await self._is_password(credentials):
+            raise Denied(f"user {user!r} could not be authenticated", login=True)
+        pwhash = self._db.glance(accounts.pwhash, user)
+        assert pwhash is not None
+        if is_outdated(pwhash):
+            fresh = await self._bench.hash(credentials.secret)
+            await self._db.record(_replace_hash, user, pwhash, fresh)
+        return self.new_token(user)
+
+    def new_token(self, user: str) -> str:
+        """A token for a user who proved who he is."""
+        pwhash = self._db.glance(accounts.pwhash, user)
+        assert pwhash is not None
+        return str(self._serializer.dumps([user, _mark(pwhash)]))
+
+    def owner(self, token: str) -> str | None:
+        """Whose token that is; None when it is none, or not any more."""
+        if token.count(".") != 2:
+            return None
+        try:
+            user, mark = self._serializer.loads(token, max_age=TOKEN_LIFE_S)
+        except (BadSignature, ValueError, TypeError):
+            return None
+        pwhash = self._db.glance(accounts.pwhash, user)
+        return user if pwhash is not None and hmac.compare_digest(mark, _mark(pwhash)) else None
+
+    async def has_empty_password(self, user: str) -> bool:
+        """Whether anybody could log in as `user`. Raises Busy."""
+        pwhash = self._db.glance(accounts.pwhash, user)
+        return pwhash is not None and await self._bench.check(pwhash, "")
+
+    async def hash(self, password: str) -> str:
+        """The hash to store. Raises Busy."""
+        return await self._bench.hash(password)
+
+    def close(self) -> None:
+        """Let the thread end."""
+        self._bench.close()
+
+    async def _is_password(self, credentials: Credentials) -> bool:
+        user, secret = credentials.user, credentials.secret
+        pwhash = self._db.glance(accounts.pwhash, user)
+        key = hmac.digest(self._pepper, f"{user}\0{secret}\0{pwhash}".encode("utf-8", "surrogatepass"), "sha256")
+        now = self._now()
+        if (self._right.get(key) or 0.0) > now:
+            return True
+        self._check_tries(user, credentials.peer)
+        if (self._wrong.get(key) or 0.0) > now:
+            return self._count(user, credentials.peer)
+        if await self._bench.check(pwhash, secret):
+            self._right.put(key, now + REMEMBERED_S)
+            self._tries.pop((user, credentials.peer))
+            return True
+        self._wrong.put(key, now + WRONG_REMEMBERED_S)
+        return self._count(user, credentials.peer)
+
+    def _check_tries(self, user: str, peer: str) -> None:
+        count, until = self._tries.get((user, peer)) or (0, 0.0)
+        if count >= FREE_TRIES and self._now() < until:
+            raise TooManyTries(user, until - self._now())
+
+    def _count(self, user: str, peer: str) -> bool:
+        count = (self._tries.get((user, peer)) or (0, 0.0))[0] + 1
+        wait_s = min(LONGEST_WAIT_S, 2.0 ** (count - FREE_TRIES)) if count >= FREE_TRIES else 0.0
+        self._tries.put((user, peer), (count, self._now() + wait_s))
+        return False
+
+
+def _mark(pwhash: str) -> str:
+    return hashlib.sha256(pwhash.encode()).hexdigest()[:16]
+
+
+def _replace_hash(tx: Transaction, user: str, old: str, new: str) -> None:
+    """Unless somebody changed the password meanwhile."""
+    keys = accounts.user_keys(tx.sql, user)
+    if keys is not None and accounts.pwhash(tx.sql, user) == old:
+        accounts.put_user(tx, user, new, {key: value for key, value in keys.items() if key != "username"})

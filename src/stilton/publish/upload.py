@@ -1,0 +1,215 @@
+"""Uploads: distributions, documentation, bare registrations (PyPI's legacy upload API, protocol reference 2.2).
+
+The door has streamed the file to disk (`begin`, `receive`); what it means is decided here. Digests
+that the client sends are checked, the archive is opened and believed before the form.
+"""
+
+import asyncio
+import hmac
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from stilton.blobs.local import LocalBlobs
+from stilton.blobs.uploads import Upload
+from stilton.catalog.indexes import Indexes
+from stilton.db import stages
+from stilton.db.database import Database
+from stilton.domain import metadata, publishing
+from stilton.domain.errors import BadName, Denied, IndexNotFound, Invalid
+from stilton.domain.files import File, path_of
+from stilton.domain.indexes import Index
+from stilton.domain.names import ProjectName, project_name
+from stilton.domain.permission import Actor, Policy, Right
+from stilton.domain.publishing import Kind, StageFile, Verdict
+from stilton.metrics import Metrics
+from stilton.publish import archives, provenance, shelf
+
+Fields = Mapping[str, Sequence[str]]
+"""A form's fields, each with all its values."""
+
+DIGESTS = {"sha256_digest": "sha256", "blake2_256_digest": "blake2b_256", "md5_digest": "md5"}
+"""Form field → algorithm."""
+
+
+class Uploads:
+    """Uploads to private indexes."""
+
+    def __init__(
+        self,
+        db: Database,
+        blobs: LocalBlobs,
+        indexes: Indexes,
+        policy: Policy,
+        metrics: Metrics,
+        now: Callable[[], float],
+    ) -> None:
+        self._db = db
+        self._blobs = blobs
+        self._indexes = indexes
+        self._policy = policy
+        self._metrics = metrics
+        self._now = now
+
+    async def begin(self, actor: Actor, user: str, name: str) -> Index:
+        """Whether `actor` may upload there; asked before the first byte is read.
+
+        Raises IndexNotFound, also for a mirror, and Denied.
+        """
+        index = await self._indexes.known(user, name)
+        if not self._policy.may(actor, Right.UPLOAD, index):
+            if index.is_mirror:
+                raise IndexNotFound(index.full_name, "cannot submit to mirror index")
+            if not self._policy.may(actor, Right.READ, index) and actor.name is not None:
+                raise IndexNotFound(index.full_name)
+            raise Denied(f"no permission to submit to {index.full_name}", login=actor.name is None)
+        return index
+
+    def receive(self) -> Upload:
+        """Where the bytes go. Raises StorageTrouble."""
+        return Upload(self._blobs)
+
+    async def register(self, actor: Actor, index: Index, fields: Fields) -> None:
+        """`submit`: note a release; its metadata becomes exactly what is given. Raises Invalid, Conflict."""
+        index = await self.begin(actor, index.user, index.name)
+        project, version = _release(fields)
+        keys = metadata.form(fields)
+        await self._db.record(shelf.register, index.full_name, project, version, keys, replace=True, now=self._now())
+        self._metrics.count("published", "submit")
+
+    async def file(self, actor: Actor, index: Index, fields: Fields, filename: str, upload: Upload) -> Verdict:
+        """`file_upload`: put a distribution on the index. Raises Invalid, BadArchive, Conflict, StorageTrouble."""
+        index = await self.begin(actor, index.user, index.name)
+        project, version = _release(fields)
+        publishing.check_version(version)
+        publishing.check_filename(filename, project, version)
+        verdict = self._judged(index, project, filename, upload.digest)
+        if verdict is Verdict.SAME:
+            await asyncio.to_thread(_check_digests, upload, fields)
+            return verdict
+        attestations = _one(fields, "attestations")
+        found, metadata_digest, provenance_digest = await asyncio.to_thread(
+            self._settle,
+            upload,
+            fields,
+            filename,
+            lambda: provenance.document(attestations, actor, filename, upload.digest),
+        )
+        keys = {**metadata.form(fields), **found}
+        _check_same_release(keys, project, version, filename)
+        now = self._now()
+        entry = StageFile(
+            path=path_of(File(filename=filename, hashes={"sha256": upload.digest})),
+            project=project,
+            version=version,
+            kind=Kind.RELEASE,
+            filename=filename,
+            digest=upload.digest,
+            size=upload.size,
+            uploaded_at=now,
+            metadata_digest=metadata_digest,
+            provenance_digest=provenance_digest,
+            requires_python=keys.get("requires_python") or None,
+            log=[publishing.entry("upload", actor.name, now, dst=index.full_name)],
+        )
+        return await self._put(index, entry, keys, upload)
+
+    async def docs(self, actor: Actor, index: Index, fields: Fields, upload: Upload) -> Verdict:
+        """`doc_upload`: documentation of a release, the newest when none is named. Raises as `file` does."""
+        index = await self.begin(actor, index.user, index.name)
+        project = _project(fields)
+        version = _one(fields, "version") or self._newest(index, project)
+        filename = f"{project}-{version}.doc.zip"
+        await asyncio.to_thread(archives.inspect_docs, upload.path, filename)
+        now = self._now()
+        entry = StageFile(
+            path=path_of(File(filename=filename, hashes={"sha256": upload.digest})),
+            project=project,
+            version=publishing.check_version(version),
+            kind=Kind.DOCS,
+            filename=filename,
+            digest=upload.digest,
+            size=upload.size,
+            uploaded_at=now,
+            log=[publishing.entry("upload", actor.name, now, dst=index.full_name)],
+        )
+        if self._judged(index, project, filename, upload.digest) is Verdict.SAME:
+            return Verdict.SAME
+        return await self._put(index, entry, {"name": project, "version": version}, upload)
+
+    async def _put(self, index: Index, entry: StageFile, keys: Mapping[str, Any], upload: Upload) -> Verdict:
+        await asyncio.to_thread(upload.adopt)
+        verdict = await self._db.record(shelf.put, index.full_name, entry, keys, now=entry.uploaded_at)
+        self._metrics.count("published", entry.kind.value)
+        return verdict
+
+    def _judged(self, index: Index, project: ProjectName, filename: str, digest: str) -> Verdict:
+        """The verdict as of now, before anything is kept; `shelf.put` asks again when it counts."""
+        entry = self._db.glance(stages.project, index.full_name, project)
+        publishing.check_open(project, entry.status if entry else None)
+        named = self._db.glance(stages.files_named, index.full_name, project, filename)
+        return publishing.judge(filename, digest, named, volatile=index.is_volatile)
+
+    def _settle(
+        self, upload: Upload, fields: Fields, filename: str, made: Callable[[], bytes | None]
+    ) -> tuple[dict[str, Any], str | None, str | None]:
+        """(metadata keys of the archive, digest of its metadata file, of its provenance), checked and kept.
+
+        Runs in a thread.
+        """
+        _check_digests(upload, fields)
+        inspected = archives.inspect(upload.path, filename)
+        document = made()
+        raw = inspected.metadata
+        metadata_digest = None if raw is None else self._blobs.put(raw, lasting=True)
+        provenance_digest = None if document is None else self._blobs.put(document, lasting=True)
+        return ({} if raw is None else metadata.document(raw)), metadata_digest, provenance_digest
+
+    def _newest(self, index: Index, project: ProjectName) -> str:
+        releases = self._db.glance(stages.project_releases, index.full_name, project)
+        newest = publishing.newest(release.version for release in releases)
+        if newest is None:
+            raise Invalid(f"doczip has no version and {project!r} has no releases to derive one from")
+        return newest
+
+
+def _check_digests(upload: Upload, fields: Fields) -> None:
+    """Raises Invalid when a digest that the client sent is not that of the bytes that came."""
+    for field, algorithm in DIGESTS.items():
+        wanted = _one(fields, field).lower()
+        if not wanted:
+            continue
+        got = upload.digest if algorithm == "sha256" else upload.other_digest(algorithm)
+        if not hmac.compare_digest(got.encode(), wanted.encode("utf-8", "replace")):
+            raise Invalid(f"the file that arrived has {field} {got}, not {wanted[:128]!r}: it was damaged on the way")
+
+
+def _check_same_release(keys: Mapping[str, Any], project: ProjectName, version: str, filename: str) -> None:
+    """Raises Invalid when the archive says it is another release than the form."""
+    try:
+        name = project_name(str(keys.get("name", "")))
+    except BadName:
+        name = ProjectName("")
+    if name != project:
+        raise Invalid(f"the metadata in {filename} is of project {str(keys.get('name'))[:100]!r}, not {project!r}")
+    if not publishing.same_version(str(keys.get("version", "")), version):
+        raise Invalid(f"the metadata in {filename} is of version {str(keys.get('version'))[:100]!r}, not {version!r}")
+
+
+def _release(fields: Fields) -> tuple[ProjectName, str]:
+    project, version = _project(fields), _one(fields, "version")
+    if not version:
+        raise Invalid("invalid metadata: version is missing")
+    return project, publishing.check_version(version)
+
+
+def _project(fields: Fields) -> ProjectName:
+    name = _one(fields, "name")
+    try:
+        return project_name(name)
+    except BadName as error:
+        raise Invalid(f"invalid metadata: {error if name else 'name is missing'}") from None
+
+
+def _one(fields: Fields, name: str) -> str:
+    found = fields.get(name)
+    return found[-1].strip() if found else ""

@@ -1,0 +1,64 @@
+"""Who a request comes from: its credentials, and the address that they came from.
+
+`X-Devpi-Auth` (base64 of `user:secret`) counts before `Authorization`, which is Basic or,
+with a login token alone, Bearer. Wrong credentials make nobody of the client, not an error.
+"""
+
+import base64
+import binascii
+from collections.abc import Callable
+
+from stilton.accounts.login import TOKEN_USER, Credentials, Login
+from stilton.domain.permission import ANYBODY, Actor
+from stilton.web.http import Scope, header
+
+MAX_HEADER_CHARS = 8192
+_ACTOR = "stilton.actor"
+
+
+class Auth:
+    """`trusts(scope)`: whether the peer is a proxy whose `X-Real-IP` is believed."""
+
+    def __init__(self, login: Login, trusts: Callable[[Scope], bool]) -> None:
+        self._login = login
+        self._trusts = trusts
+
+    async def actor(self, scope: Scope) -> Actor:
+        """Who asks; found out once per request. Raises TooManyTries, Busy."""
+        known = scope.get(_ACTOR)
+        if known is None:
+            sent = self._credentials(scope)
+            known = scope[_ACTOR] = ANYBODY if sent is None else await self._login.actor(sent)
+        actor: Actor = known
+        return actor
+
+    def peer(self, scope: Scope) -> str:
+        """The client's address, as far as it is known."""
+        client = scope.get("client")
+        address = str(client[0]) if client else ""
+        if self._trusts(scope):
+            return header(scope, b"x-real-ip") or address
+        return address
+
+    def _credentials(self, scope: Scope) -> Credentials | None:
+        devpi = header(scope, b"x-devpi-auth")
+        if devpi is not None:
+            return self._pair(devpi, scope)
+        kind, _, value = (header(scope, b"authorization") or "").partition(" ")
+        match kind.lower():
+            case "basic":
+                return self._pair(value.strip(), scope)
+            case "bearer" if len(value) <= MAX_HEADER_CHARS:
+                return Credentials(TOKEN_USER, value.strip(), self.peer(scope))
+            case _:
+                return None
+
+    def _pair(self, encoded: str, scope: Scope) -> Credentials | None:
+        if len(encoded) > MAX_HEADER_CHARS:
+            return None
+        try:
+            text = base64.b64decode(encoded, validate=True).decode()
+        except (binascii.Error, ValueError):
+            return None
+        user, colon, secret = text.partition(":")
+        return Credentials(user, secret, self.peer(scope)) if colon else None
