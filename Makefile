@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# The tools that tests drive against a running server: devpi's client wants the name of our own command.
+CLIENTS := .venv-clients
 SERVERDIR ?= $(HOME)/.devpi/server
 PORT ?= 3141
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -13,7 +15,7 @@ serve: $(VENV)/.run  ## install, create the server's data on first use, serve on
 
 test: check  ## what CI runs: lint, types, architecture, every test
 
-check: $(VENV)/.dev
+check: $(VENV)/.dev $(CLIENTS)/.done
 	$(BIN)/ruff format --check src tests bench
 	$(BIN)/ruff check src tests bench
 	$(BIN)/mypy
@@ -29,14 +31,16 @@ format: $(VENV)/.dev
 bench: $(VENV)/.dev  ## ratios against nginx, measured in one run (README has the table)
 	$(BIN)/python -m bench $(ARGS)
 
-lock: $(VENV)/.dev  ## refresh both lock files; they name no registry
+lock: $(VENV)/.dev  ## refresh the lock files; they name no registry
 	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --no-annotate pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --no-annotate --extra dev pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --no-annotate requirements-clients.in -o requirements-clients.lock
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .coverage*
+	rm -rf $(VENV) $(CLIENTS) .mypy_cache .pytest_cache .ruff_cache .coverage*
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed, {sys.executable} is {v}. Say which one: make PYTHON=python3.12 ...")'
@@ -51,3 +55,8 @@ $(VENV)/.dev: $(BIN)/python requirements-dev.lock pyproject.toml
 	$(PIP) install --require-hashes -r requirements-dev.lock
 	$(PIP) install --no-deps -e .
 	touch $@ $(VENV)/.run
+
+$(CLIENTS)/.done: $(VENV)/.dev requirements-clients.lock
+	$(BIN)/python -m venv --clear $(CLIENTS)
+	$(CLIENTS)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements-clients.lock
+	touch $@
