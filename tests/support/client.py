@@ -1,6 +1,7 @@
 """An ASGI client: talks to the app without a socket, takes files by path as granian does."""
 
 import asyncio
+import base64
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
@@ -46,6 +47,16 @@ class Client:
 
     async def head(self, url: str, **headers: str) -> Answer:
         return await self.request("HEAD", url, b"", **headers)
+
+    async def send(
+        self, method: str, url: str, document: Any = None, *, user: str | None = None, **headers: str
+    ) -> Answer:
+        """A JSON request as devpi's client makes it, as `user` with the password of `tests.support.publish`."""
+        if user is not None:
+            pair = f"{user}:a good password"
+            headers = {"authorization": "Basic " + base64.b64encode(pair.encode()).decode(), **headers}
+        body = b"" if document is None else json.dumps(document).encode()
+        return await self.request(method, url, body, accept="application/json", **headers)
 
     async def request(self, method: str, url: str, body: bytes = b"", **headers: str) -> Answer:
         """`url`: path and query, percent-encoded. Header names with `_` for `-`."""

@@ -6,6 +6,7 @@ async with a_world(tmp_path) as world:
 """
 
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,6 +57,14 @@ class World:
     def another_app(self, **settings: Any) -> App:
         """A second worker on the same folder."""
         return an_app(self.path, self.clock, {**self.settings, "workers": 2, **settings})
+
+    def everything(self) -> dict[str, Any]:
+        """All rows of the database and all files: equal before and after means that nothing changed."""
+        with contextlib.closing(sqlite3.connect(ServerDir(self.path).database)) as database:
+            names = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            rows = {name: sorted(map(repr, database.execute(f'SELECT * FROM "{name}"'))) for name in names}
+        incoming = [path.name for path in (self.path / "incoming").iterdir()]
+        return {**rows, "blobs": [path.name for path in self.blobs], "incoming": sorted(incoming)}
 
     @property
     def blobs(self) -> list[Path]:

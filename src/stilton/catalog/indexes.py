@@ -43,7 +43,9 @@ class Indexes:
         self._indexes: dict[IndexName, Index] = {}
         self._orders: dict[IndexName, tuple[Index, ...]] = {}
         self._mirrors: dict[IndexName, Mirror] = {}
-        self._outdated = True
+        # How often indexes changed, and as of which change they are known.
+        self._changes = 1
+        self._known_as_of = 0
         self._lock = asyncio.Lock()
         self._listeners: list[Callable[[IndexName], None]] = []
 
@@ -53,7 +55,7 @@ class Indexes:
 
     async def known(self, user: str, name: str) -> Index:
         """The index `user/name`, whoever asks. Raises IndexNotFound."""
-        if self._outdated:
+        if self._known_as_of != self._changes:
             await self._reload()
         index = self._indexes.get(IndexName(f"{user}/{name}"))
         if index is None:
@@ -128,7 +130,7 @@ class Indexes:
 
     async def mirrors(self) -> list[Mirror]:
         """Every mirror."""
-        if self._outdated:
+        if self._known_as_of != self._changes:
             await self._reload()
         return list(self._mirrors.values())
 
@@ -138,7 +140,7 @@ class Indexes:
 
     def forget(self) -> None:
         """Some index changed."""
-        self._outdated = True
+        self._changes += 1
 
     def forget_project(self, index: IndexName, project: ProjectName) -> None:
         """A project changed in the database, perhaps by another process."""
@@ -157,15 +159,10 @@ class Indexes:
 
     async def _reload(self) -> None:
         async with self._lock:
-            if not self._outdated:
+            as_of = self._changes
+            if self._known_as_of == as_of:
                 return
-            # First: what changes from now on must be seen by the next.
-            self._outdated = False
-            try:
-                indexes = {index.full_name: index for index in await self._db.read(accounts.all_indexes)}
-            except BaseException:
-                self._outdated = True
-                raise
+            indexes = {index.full_name: index for index in await self._db.read(accounts.all_indexes)}
             mirrors = {name: index for name, index in indexes.items() if index.is_mirror}
             for name in [name for name in self._mirrors if name not in mirrors]:
                 await self._mirrors.pop(name).close()
@@ -173,6 +170,7 @@ class Indexes:
                 await self._open(index)
             self._indexes = indexes
             self._orders = {}
+            self._known_as_of = as_of
 
     async def _open(self, index: Index) -> None:
         name = index.full_name

@@ -71,10 +71,11 @@ class Rendered:
 class Page:
     """A project's page through an index, as some may see it. `source`: what it was made of."""
 
-    __slots__ = ("forms", "name", "project", "source", "standing")
+    __slots__ = ("forms", "name", "notes", "project", "source", "standing")
 
     def __init__(self, index: Index, view: View, made_at: float) -> None:
         self.name = index.full_name
+        self.notes = view.notes
         self.source = view.source
         self.project = view.project
         self.standing = Standing(made_at)
@@ -172,7 +173,7 @@ class Pages:
         view = await self._views.look(actor, index, project)
         family = self._kept.get(project) or {}
         page = family.get(place)
-        if page is None or page.source != view.source:
+        if page is None or (page.source, page.notes) != (view.source, view.notes):
             page = Page(index, view, self._now())
             self._kept.put(project, {**family, place: page})
         page.standing.made_at = min(page.standing.made_at, self._now())
@@ -186,7 +187,7 @@ class Pages:
             def render() -> bytes:
                 if is_json:
                     return simple.page_json(page.project, prefix)
-                return simple.page_html(page.project, prefix, page.name)
+                return simple.page_html(page.project, prefix, page.name, page.notes)
 
             body = render() if len(page.project.files) <= INLINE_FILES else await asyncio.to_thread(render)
             rendered = Rendered(page, body, coding, f'"{hashlib.sha256(body).hexdigest()[:32]}"')

@@ -38,12 +38,12 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class View(msgspec.Struct, frozen=True):
-    """What a page shows. `blocked`: mirrors that were kept out by a rule."""
+    """What a page shows. `notes`: for people, who contributed and what was kept out."""
 
     project: Project
     parts: tuple[Part, ...]
     fresh_until: float
-    blocked: tuple[IndexName, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def source(self) -> tuple[tuple[IndexName, Project], ...]:
@@ -78,8 +78,9 @@ class Views:
         fresh_until = min(part.fresh_until for part in parts)
         if troubles:
             fresh_until = min(fresh_until, self._now() + LACKING_S)
-        blocked = tuple(source.index for source in sources if source.is_mirror and not source.contributes)
-        return View(_merged(index, project, parts), tuple(parts), fresh_until, blocked)
+        hidden = self._indexes.hidden(actor, index)
+        notes = inheritance.notes(source for source in sources if source.index not in hidden and not index.is_mirror)
+        return View(_merged(index, project, parts), tuple(parts), fresh_until, tuple(notes))
 
     async def _part(self, source: Source, project: ProjectName) -> Part:
         if source.is_mirror:

@@ -105,6 +105,11 @@ def merged(project: ProjectName, own: IndexName, parts: Iterable[tuple[IndexName
     return Project(name=project, files=tuple(files.values()), versions=tuple(versions), status=status)
 
 
+def notes(found: Iterable[Source]) -> list[str]:
+    """What people who look at a page should know: who contributed, and what a rule kept out."""
+    return [f"{source.index}: {source.why}" for source in found if source.contributes or source.is_mirror]
+
+
 def _of_stage(member: Member) -> Source:
     if not member.readable:
         return Source(member.index, is_mirror=False, contributes=False, why="you may not read this index")

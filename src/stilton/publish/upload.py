@@ -86,16 +86,9 @@ class Uploads:
         if verdict is Verdict.SAME:
             await asyncio.to_thread(_check_digests, upload, fields)
             return verdict
-        attestations = _one(fields, "attestations")
-        found, metadata_digest, provenance_digest = await asyncio.to_thread(
-            self._settle,
-            upload,
-            fields,
-            filename,
-            lambda: provenance.document(attestations, actor, filename, upload.digest),
+        keys, metadata_digest, provenance_digest = await asyncio.to_thread(
+            self._settle, actor, project, version, fields, filename, upload
         )
-        keys = {**metadata.form(fields), **found}
-        _check_same_release(keys, project, version, filename)
         now = self._now()
         entry = StageFile(
             path=path_of(File(filename=filename, hashes={"sha256": upload.digest})),
@@ -150,19 +143,19 @@ class Uploads:
         return publishing.judge(filename, digest, named, volatile=index.is_volatile)
 
     def _settle(
-        self, upload: Upload, fields: Fields, filename: str, made: Callable[[], bytes | None]
+        self, actor: Actor, project: ProjectName, version: str, fields: Fields, filename: str, upload: Upload
     ) -> tuple[dict[str, Any], str | None, str | None]:
-        """(metadata keys of the archive, digest of its metadata file, of its provenance), checked and kept.
+        """(metadata keys, digest of the metadata file, of the provenance); all is checked before any is kept.
 
         Runs in a thread.
         """
         _check_digests(upload, fields)
-        inspected = archives.inspect(upload.path, filename)
-        document = made()
-        raw = inspected.metadata
+        raw = archives.inspect(upload.path, filename).metadata
+        keys = {**metadata.form(fields), **({} if raw is None else metadata.document(raw))}
+        _check_same_release(keys, project, version, filename)
+        proof = provenance.document(_one(fields, "attestations"), actor, filename, upload.digest)
         metadata_digest = None if raw is None else self._blobs.put(raw, lasting=True)
-        provenance_digest = None if document is None else self._blobs.put(document, lasting=True)
-        return ({} if raw is None else metadata.document(raw)), metadata_digest, provenance_digest
+        return keys, metadata_digest, None if proof is None else self._blobs.put(proof, lasting=True)
 
     def _newest(self, index: Index, project: ProjectName) -> str:
         releases = self._db.glance(stages.project_releases, index.full_name, project)

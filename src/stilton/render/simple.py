@@ -40,8 +40,8 @@ def page_json(project: Project, prefix: str) -> bytes:
     return msgspec.json.encode(page)
 
 
-def page_html(project: Project, prefix: str, index: str) -> bytes:
-    """One project as PEP 503 HTML."""
+def page_html(project: Project, prefix: str, index: str, notes: Iterable[str] = ()) -> bytes:
+    """One project as PEP 503 HTML. `notes`: sentences for people, installers pass them over."""
     head = [_meta("pypi:repository-version", API_VERSION)]
     if project.status:
         head.append(_meta("pypi:project-status", project.status.status))
@@ -50,8 +50,8 @@ def page_html(project: Project, prefix: str, index: str) -> bytes:
     if project.serial is not None:
         head.append(_meta("pypi:last-serial", str(project.serial)))
     title = escape(f"{index}: links for {project.name}")
-    lines = _document(title, head, (_anchor(file, prefix) for file in project.files))
-    return "".join(lines).encode()
+    body = [*(f"<p>{escape(note)}</p>" for note in notes), *(_anchor(file, prefix) for file in project.files)]
+    return "".join(_document(title, head, body)).encode()
 
 
 def list_json(names: Iterable[ProjectName], serial: int | None = None) -> Iterator[bytes]:
