@@ -22,7 +22,7 @@ _MAX_PAX_BYTES = 1 << 20
 _MAX_DEPTH = 100
 _MAX_SYMLINKS = 10_000
 # A long name, a long target, a pax header and the member itself.
-_MAX_HEADERS = 4 * MAX_MEMBERS
+_HEADERS_EACH = 4
 
 _FILES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
 _LONG = {tarfile.GNUTYPE_LONGNAME: "path", tarfile.GNUTYPE_LONGLINK: "linkpath"}
@@ -38,14 +38,14 @@ class PkgInfo(msgspec.Struct, frozen=True):
     content: bytes
 
 
-def pkg_info(file: BinaryIO, suffix: str, size: int) -> PkgInfo:
+def pkg_info(file: BinaryIO, suffix: str, size: int, *, max_members: int = MAX_MEMBERS) -> PkgInfo:
     """The one PKG-INFO of an archive of `size` bytes; `suffix` is one of `streams.KINDS`."""
     tape = Tape(file, suffix, size)
     tree = _Tree()
     found: PkgInfo | None = None
-    for count, member in enumerate(_members(tape)):
-        if count >= MAX_MEMBERS:
-            raise Distrust(f"it has more than {MAX_MEMBERS} members")
+    for count, member in enumerate(_members(tape, _HEADERS_EACH * max_members)):
+        if count >= max_members:
+            raise Distrust(f"it has more than {max_members} members")
         path = tree.place(member)
         if len(path) == 2 and path[1] == "PKG-INFO":
             if found:
@@ -109,10 +109,10 @@ def _path(name: str) -> list[str]:
     return path
 
 
-def _members(tape: Tape) -> Iterator[tarfile.TarInfo]:
+def _members(tape: Tape, max_headers: int) -> Iterator[tarfile.TarInfo]:
     """Each member with its final name; whoever asks may read its content before asking for the next."""
     said: dict[str, str] = {}
-    for _ in range(_MAX_HEADERS):
+    for _ in range(max_headers):
         header = _header(tape)
         if header is None:
             return
@@ -127,7 +127,7 @@ def _members(tape: Tape) -> Iterator[tarfile.TarInfo]:
             raise Distrust("it says the name or size of a member twice")
         else:
             said |= extension
-    raise Distrust(f"it has more than {_MAX_HEADERS} headers")
+    raise Distrust(f"it has more than {max_headers} headers")
 
 
 def _header(tape: Tape) -> tarfile.TarInfo | None:

@@ -103,9 +103,11 @@ def members(fd: int, *, may_have_front: bool = False) -> dict[str, Member]:
 
 def content(fd: int, member: Member, limit: int) -> bytes:
     """The bytes of one member, of at most `limit` bytes."""
-    # Deflate does not grow data by more than a fraction; more would only be memory for nothing.
-    if member.size > limit or member.packed > 2 * member.size + 1024:
-        raise Distrust(f"{member.name} is larger than {limit >> 20} MiB, or packed to more than it is")
+    if member.size > limit:
+        raise Distrust(f"{member.name} is larger than {limit >> 20} MiB")
+    # Deflate adds a fraction at worst; more would be read for nothing.
+    if member.packed > 2 * member.size + 1024:
+        raise Distrust(f"{member.name} is packed to more than it is said to be")
     header = _LOCAL.unpack(os.pread(fd, _LOCAL.size, member.offset))
     start = member.offset + _LOCAL.size + header[-2] + header[-1]
     data = os.pread(fd, member.packed, start)
@@ -286,7 +288,9 @@ def _check_layout(fd: int, found: Iterable[Member], ends: _Ends, *, may_have_fro
     front = starts[0] if starts else ends.start
     if front:
         _check_front(fd, front, tolerated=may_have_front)
-    if starts and starts[-1] >= ends.start:
+    if not starts:
+        return
+    if starts[-1] >= ends.start:
         raise Distrust(f"{ordered[-1].name} is not in front of the zip directory")
     for member, next_start in zip(ordered, [*starts[1:], ends.start], strict=True):
         _check_local(fd, member, next_start)

@@ -98,7 +98,7 @@ class Network:
         raise UpstreamWrong(f"{self._shown} redirects more than {MAX_REDIRECTS} times")
 
     def _unavailable(self, error: Exception) -> UpstreamUnavailable:
-        return UpstreamUnavailable(self._shown, without_credentials(str(error)) or type(error).__name__)
+        return UpstreamUnavailable(self._shown, without_credentials(words(error)))
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -186,6 +186,13 @@ class GuardedResolver(AbstractResolver):
         if self._inner is None:
             self._inner = aiohttp.ThreadedResolver()
         return await self._inner.resolve(host, port, family)
+
+
+def words(error: Exception) -> str:
+    """What to say of a failed request. aiohttp hides the sentence of our own resolver in `os_error`."""
+    inner = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else None
+    text = str(inner) if inner is not None and inner.errno is None else str(error)
+    return text or type(error).__name__
 
 
 def proxy_for(url: str, proxies: Mapping[str, str]) -> str | None:

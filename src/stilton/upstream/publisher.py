@@ -15,7 +15,7 @@ from stilton.domain.errors import Invalid, UpstreamUnavailable, UpstreamWrong
 from stilton.domain.indexes import without_credentials
 from stilton.domain.names import is_wheel
 from stilton.domain.reach import may_reach
-from stilton.upstream.http import USER_AGENT, GuardedResolver, certificates, proxy_for
+from stilton.upstream.http import USER_AGENT, GuardedResolver, certificates, proxy_for, words
 
 ANSWER_BYTES = 4096
 """So much of an answer is read: people want the sentence that says why not."""
@@ -70,18 +70,18 @@ class Publisher:
         """
         shown = without_credentials(url)
         timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_S, sock_read=SILENCE_S)
+        headers = {"User-Agent": USER_AGENT, "Authorization": aiohttp.encode_basic_auth(*credentials)}
         host = urlsplit(url).hostname or ""
         connector = aiohttp.TCPConnector(resolver=GuardedResolver(host, self._reach(trusted=trusted)))
         try:
             async with aiohttp.ClientSession(
-                connector=connector, timeout=timeout, headers={"User-Agent": USER_AGENT}, trust_env=False
+                connector=connector, timeout=timeout, headers=headers, trust_env=False
             ) as session:
                 with _opened(sending.path) as file:
                     form = _form(sending, file)
                     async with session.post(
                         url,
                         data=form,
-                        auth=aiohttp.BasicAuth(*credentials),
                         allow_redirects=False,
                         ssl=self._tls if url.startswith("https:") else True,
                         proxy=proxy_for(url, urllib.request.getproxies()),
@@ -89,9 +89,9 @@ class Publisher:
                         body = await response.content.read(ANSWER_BYTES)
                         return response.status, _sentence(body, response.reason or "")
         except (TimeoutError, aiohttp.ClientConnectionError, OSError) as error:
-            raise UpstreamUnavailable(shown, str(error) or type(error).__name__) from error
+            raise UpstreamUnavailable(shown, words(error)) from error
         except (aiohttp.ClientError, ValueError) as error:
-            raise UpstreamWrong(f"{shown}: {str(error) or type(error).__name__}") from error
+            raise UpstreamWrong(f"{shown}: {words(error)}") from error
 
     def _reach(self, *, trusted: bool) -> Sequence[str]:
         return ("*",) if trusted else self._networks
