@@ -95,3 +95,40 @@ def test_a_requirement_that_cannot_be_read_does_not_hide_the_others(line: str) -
 
 def test_metadata_without_requirements_wants_nothing() -> None:
     assert metadata.requirements(stated("pkg", "1.0")) == []
+
+
+def test_a_document_keeps_every_field_in_devpis_spelling() -> None:
+    text = (
+        b"Metadata-Version: 2.4\nName: Pkg\nVersion: 1.0\nClassifier: A\nClassifier: B\nLicense-Expression: MIT\n"
+        b"Project-URL: Home, http://x.example\nProvides-Extra: x\nSummary: UNKNOWN\nNew-Field: kept\n\nBody\n"
+    )
+
+    assert metadata.document(text) == {
+        "metadata_version": "2.4",
+        "name": "Pkg",
+        "version": "1.0",
+        "classifiers": ["A", "B"],
+        "license_expression": "MIT",
+        "project_urls": ["Home, http://x.example"],
+        "provides_extras": ["x"],
+        "summary": "",
+        "new_field": "kept",
+        "description": "Body\n",
+    }
+
+
+def test_a_forms_metadata_is_told_from_its_other_fields() -> None:
+    fields = {
+        ":action": ["file_upload"], "content": ["x"], "md5_digest": ["x"], "name": ["pkg"], "version": ["1", "2"],
+        "provides_extra": ["x"], "classifiers": ["A", "", "UNKNOWN"], "license": ["UNKNOWN"], "summary": [],
+    }  # fmt: skip
+
+    assert metadata.form(fields) == {
+        "name": "pkg", "version": "2", "provides_extras": ["x"], "classifiers": ["A"], "license": "",
+    }  # fmt: skip
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_make_a_document(data: bytes) -> None:
+    for value in metadata.document(data).values():
+        assert isinstance(value, str | list)

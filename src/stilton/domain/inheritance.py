@@ -68,7 +68,8 @@ def order(
 def sources(project: ProjectName, members: Sequence[Member], *, inheritance: str) -> list[Source]:
     """Who contributes to `project`. `inheritance`: how whitelists combine, `intersection` or `union`."""
     whitelist: frozenset[str] | None = None
-    opened_by: IndexName | None = None
+    # By name, unless whoever asks may not know of them.
+    opened_by: str | None = None
     hidden_by: str | None = None
     found: list[Source] = []
     for member in members:
@@ -80,9 +81,9 @@ def sources(project: ProjectName, members: Sequence[Member], *, inheritance: str
         else:
             whitelist &= member.whitelist
         if opened_by is None and whitelist & {ANY, project}:
-            opened_by = member.index
+            opened_by = _name(member)
         elif hidden_by is None and (member.hosts or member.had):
-            hidden_by = member.index if member.readable else "a private index"
+            hidden_by = _name(member)
         found.append(_of_stage(member))
     return found
 
@@ -110,6 +111,10 @@ def notes(found: Iterable[Source]) -> list[str]:
     return [f"{source.index}: {source.why}" for source in found if source.contributes or source.is_mirror]
 
 
+def _name(member: Member) -> str:
+    return member.index if member.readable else "a private index"
+
+
 def _of_stage(member: Member) -> Source:
     if not member.readable:
         return Source(member.index, is_mirror=False, contributes=False, why="you may not read this index")
@@ -121,7 +126,7 @@ def _of_stage(member: Member) -> Source:
     return Source(member.index, is_mirror=False, contributes=False, why="does not host the project")
 
 
-def _of_mirror(member: Member, *, opened_by: IndexName | None, hidden_by: str | None) -> Source:
+def _of_mirror(member: Member, *, opened_by: str | None, hidden_by: str | None) -> Source:
     if not member.readable:
         return Source(member.index, is_mirror=True, contributes=False, why="you may not read this index")
     if hidden_by is None:

@@ -161,7 +161,7 @@ class Pushes:
         found: list[Sending] = []
         if wish.register_project:
             found.append(Sending("register", ("register", wish.project, cargo.release.version), "submit", keys))
-        for file in cargo.files:
+        for file in sorted(cargo.files, key=lambda one: one.kind is Kind.DOCS):
             blob = self._blobs.path(file.digest)
             if file.kind is Kind.RELEASE:
                 label = ("upload", f"{cargo.source}/{file.path}")

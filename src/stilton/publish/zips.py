@@ -46,6 +46,8 @@ _WITH_DESCRIPTOR = 0x08
 # Encrypted, strongly encrypted, hidden headers.
 _SECRET = 0x01 | 0x40 | 0x2000
 _PATCH = 0x20
+# 6.3, the last there is; Python opens no zip that needs more.
+_NEWEST_VERSION = 63
 _ZIP64, _UNICODE_PATH = 0x0001, 0x7075
 _PLAIN_KINDS = (0, stat.S_IFREG, stat.S_IFDIR)
 
@@ -209,12 +211,12 @@ def _directory(directory: bytes, ends: _Ends) -> Iterator[Member]:
 
 
 def _member(fields: Sequence[int], raw_name: bytes, extra: bytes, shift: int) -> Member:
-    _, _, _, flags, method, _, _, crc, packed, size, _, _, _, disk, _, attributes, offset = fields
+    _, _, needed, flags, method, _, _, crc, packed, size, _, _, _, disk, _, attributes, offset = fields
     name = _checked_name(raw_name)
     size, packed, offset = _wide(name, extra, [size, packed, offset])
     if flags & _SECRET:
         raise Distrust(f"{name} is encrypted")
-    if method not in (_STORED, _DEFLATED) or flags & _PATCH:
+    if method not in (_STORED, _DEFLATED) or flags & _PATCH or needed & 0xFF > _NEWEST_VERSION:
         raise Distrust(f"{name} is packed by a method other than stored or deflated")
     if stat.S_IFMT(attributes >> 16) not in _PLAIN_KINDS:
         raise Distrust(f"{name} is a symlink or device")
