@@ -55,7 +55,7 @@ PACKAGES: dict[str, set[str]] = {
     "accounts": {"argon2", "distlib", "itsdangerous", "msgspec"},
     "mirror": {"backports", "compression", "msgspec", "packaging"},
     "catalog": {"backports", "compression", "msgspec"},
-    "publish": {"msgspec"},
+    "publish": {"msgspec", "packaging"},
     "web": {"anyio", "msgspec", "prometheus_client", "python_multipart", "starlette"},
     "config": {"msgspec", "platformdirs", "yaml"},
     "serverdir": set(),

@@ -14,7 +14,6 @@ from stilton.blobs.local import LocalBlobs
 from stilton.catalog.files import Files
 from stilton.catalog.indexes import Indexes
 from stilton.catalog.versions import Mirrored, Published, Releases
-from stilton.db import mirrors
 from stilton.db.database import Database, Transaction
 from stilton.domain import metadata, publishing
 from stilton.domain.errors import Denied, Invalid, Missing, NotFound, UpstreamTrouble
