@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import json
 import os
 import re
 import signal
@@ -12,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 BIN = Path(sys.executable).parent
 START_WITHIN_S = 20.0
@@ -37,6 +39,22 @@ class Server:
             return response.status, {k.lower(): v for k, v in response.getheaders()}, response.read()
         finally:
             connection.close()
+
+    def send(self, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
+        """Any request: (status, body). Raises OSError or HTTPException when the server dies meanwhile."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            connection.request(method, path, body, headers={k.replace("_", "-"): v for k, v in headers.items()})
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
+    def send_json(self, method: str, path: str, document: object, **headers: str) -> tuple[int, dict[str, Any]]:
+        """A JSON request: (status, the answer)."""
+        body = json.dumps(document).encode()
+        status, answer = self.send(method, path, body, accept="application/json", **headers)
+        return status, json.loads(answer)
 
     def workers(self) -> list[int]:
         """Process ids of the workers."""
