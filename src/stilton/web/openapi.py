@@ -97,15 +97,15 @@ _PUSH = {
 }  # fmt: skip
 
 
-def description(routes: Sequence[tuple[str, Mapping[str, Endpoint]]], base: str) -> Response:
-    """The document. `base`: absolute URL of `/`, without slash."""
+def description(routes: Sequence[tuple[str, Mapping[str, Endpoint]]], base: str, *, unsaid: Endpoint) -> Response:
+    """The document. `base`: absolute URL of `/`, without slash. `unsaid`: an endpoint that only refuses."""
     paths: dict[str, Any] = {}
     for route, endpoints in routes:
         path = route.replace(":path}", "}")
         paths[path] = {
             method.lower(): _operation(method, path, endpoint)
             for method, endpoint in endpoints.items()
-            if method in _METHODS and endpoint.__name__ != "wrong_place"
+            if method in _METHODS and endpoint != unsaid
         }
     document = {
         "openapi": "3.1.0",

@@ -19,6 +19,7 @@ POST PATCH DELETE     /{u}/{i}/+f/{path} /{u}/{i}/+e/{path}  a file; GET with `A
 POST /{u}/{i}/+simple/{p}/refresh        ask upstream now
 """
 
+import functools
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -49,6 +50,7 @@ def table(
     def normalised(endpoint: Endpoint) -> Endpoint:
         """GET with another spelling of the project's name: 302 to the normalised one."""
 
+        @functools.wraps(endpoint)
         async def endpoint_or_redirect(request: Request) -> Response:
             parameters = request.path_params
             name = project_name(parameters["project"])
@@ -62,7 +64,8 @@ def table(
         return endpoint_or_redirect
 
     async def openapi(request: Request) -> Response:
-        return description(routes, here.base(request.scope))
+        """This API, as OpenAPI describes one."""
+        return description(routes, here.base(request.scope), unsaid=uploads.wrong_place)
 
     user: dict[str, Endpoint] = {
         "GET": accounts.user, "PUT": accounts.create_user, "PATCH": accounts.modify_user,
@@ -142,6 +145,7 @@ def _by_method(endpoints: dict[str, Endpoint]) -> Endpoint:
 
 
 async def _robots(request: Request) -> Response:
+    """Crawlers are to stay away."""
     del request
     return PlainTextResponse("User-agent: *\nDisallow: /\n")
 
