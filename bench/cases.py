@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Callable, Iterator
 
-from bench import cold, installs, report, upstream, warm
+from bench import cold, installs, publishing, report, upstream, warm
 from bench.lab import Lab
 from bench.report import Row
 from bench.server import HTML
@@ -39,5 +39,6 @@ CASES: dict[str, Callable[[Lab], Iterator[Row]]] = {
     "crowd": cold.crowd,
     "install": installs.warm,
     "cold-install": installs.cold,
+    **publishing.CASES,
     "start": start,
 }

@@ -66,7 +66,7 @@ def huge_wheel(lab: Lab) -> Iterator[Row]:
     size = lab.huge_bytes
     hashing, direct, cold, cpu_s = [], [], [], 0.0
     for _ in range(lab.effort.colds):
-        hashing.append(_sha256sum_s(lab.huge))
+        hashing.append(sha256sum_s(lab.huge))
         direct.append(load.transfer(f"{lab.upstream.url}/files/{upstream.HUGE_WHEEL}", size))
         with lab.fresh(lab.upstream.url) as server:
             url = _quiet_url(server)
@@ -86,7 +86,7 @@ def crowd(lab: Lab) -> Iterator[Row]:
     for name, fetch in (("curl", load.curls), ("clients that drop what they get", load.droppers)):
         hashing, floors, seen = [], [], []
         for _ in range(lab.effort.crowds):
-            hashing.append(_sha256sum_s(lab.huge))
+            hashing.append(sha256sum_s(lab.huge))
             floors.append(fetch(f"{lab.upstream.url}/files/{upstream.HUGE_WHEEL}", lab.huge_bytes, CLIENTS))
             seen.append(_one_crowd(lab, fetch))
         yield _crowd_time_row(lab, f"{CLIENTS} {TIMES} {name}, cold 200 MB wheel", hashing, floors, seen)
@@ -148,7 +148,8 @@ def _quiet_url(server: Server) -> str:
     return url
 
 
-def _sha256sum_s(path: Path) -> float:
+def sha256sum_s(path: Path) -> float:
+    """How long hashing the file takes."""
     program = programs.find("sha256sum", "coreutils")
     begun = time.perf_counter()
     run([program, path], within_s=30)

@@ -1,6 +1,7 @@
 """Warm cases: what the server holds already, against nginx sending the very same bytes."""
 
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from bench import load, report, upstream
 from bench.lab import Lab
@@ -77,17 +78,23 @@ def _transfers(lab: Lab, case: str, urls: tuple[str, str], pieces: int) -> Row:
 
 
 def _page(lab: Lab, server: Server, case: str, project: str, headers: dict[str, str], limit: float | None) -> Row:
+    return page_at(lab, server, case, server.page_url(project), headers, limit)
+
+
+def page_at(lab: Lab, server: Server, case: str, url: str, headers: dict[str, str], limit: float | None) -> Row:
     """nginx is given the server's own answer, with its content type."""
     accept, encoding = headers["Accept"], headers["Accept-Encoding"]
     # The first answer may be of a page whose compressed form is still being made.
-    server.page(project, accept, encoding)
+    load.get(url, headers)
     server.settle()
-    answer = server.page(project, accept, encoding)
-    name = f"{project}-{_short(encoding)}.{'json' if accept == JSON else 'html'}"
-    static = lab.nginx.keep(name, answer)
+    answer = load.get(url, headers)
+    if answer.status != 200:
+        raise BenchError(f"the server answered {answer.status} for {url}: {answer.body[:200]!r}")
+    name = f"{'-'.join(urlsplit(url).path.split('/')[1:]).strip('-')}-{_short(encoding)}"
+    static = lab.nginx.keep(f"{name}.{'json' if accept == JSON else 'html'}", answer)
     if load.get(static, headers).body != answer.body:
         raise BenchError(f"nginx does not send the server's bytes for {name}")
-    return _loads(lab, server, case, (static, server.page_url(project)), headers, limit)
+    return _loads(lab, server, case, (static, url), headers, limit)
 
 
 def _loads(
