@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from stilton.db import accounts, stages
+from stilton.db import accounts, mirrors, stages
 from stilton.db.database import Database, Transaction
 from stilton.domain import configuration
 from stilton.domain.errors import Conflict, Denied, IndexNotFound, Invalid, UserNotFound
@@ -74,6 +74,8 @@ class IndexAdmin:
             return index
         changed = Index(user, name, keys)
         accounts.put_index(tx, changed)
+        if _upstream(changed) != _upstream(index):
+            mirrors.forget_pages(tx, index.full_name)
         return changed
 
     def _delete(self, tx: Transaction, actor: Actor, user: str, name: str) -> None:
@@ -103,6 +105,10 @@ class IndexAdmin:
             return index is not None and self._policy.may(actor, Right.READ, index)
 
         return exists
+
+
+def _upstream(index: Index) -> str:
+    return without_credentials(str(index.keys.get("mirror_url", "")))
 
 
 def _with_secret(index: Index, change: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -19,6 +19,9 @@ from stilton.mirror.mirror import Mirror
 
 log = logging.getLogger(__name__)
 
+RETIRED_S = 60.0
+"""Requests that a reconfigured mirror is still busy with have so long to end."""
+
 
 class Indexes:
     """`make(config)` builds a mirror; `cache_expiry_s` is the server's default.
@@ -43,6 +46,7 @@ class Indexes:
         self._indexes: dict[IndexName, Index] = {}
         self._orders: dict[IndexName, tuple[Index, ...]] = {}
         self._mirrors: dict[IndexName, Mirror] = {}
+        self._retired: dict[Mirror, asyncio.Task[None]] = {}
         # How often indexes changed, and as of which change they are known.
         self._changes = 1
         self._known_as_of = 0
@@ -150,7 +154,9 @@ class Indexes:
 
     async def close(self) -> None:
         """Close every mirror."""
-        for mirror in self._mirrors.values():
+        for task in self._retired.values():
+            task.cancel()
+        for mirror in [*self._mirrors.values(), *self._retired]:
             await mirror.close()
 
     def _bases(self, name: IndexName) -> Sequence[IndexName] | None:
@@ -165,14 +171,14 @@ class Indexes:
             indexes = {index.full_name: index for index in await self._db.read(accounts.all_indexes)}
             mirrors = {name: index for name, index in indexes.items() if index.is_mirror}
             for name in [name for name in self._mirrors if name not in mirrors]:
-                await self._mirrors.pop(name).close()
+                self._retire(self._mirrors.pop(name))
             for index in mirrors.values():
-                await self._open(index)
+                self._open(index)
             self._indexes = indexes
             self._orders = {}
             self._known_as_of = as_of
 
-    async def _open(self, index: Index) -> None:
+    def _open(self, index: Index) -> None:
         name = index.full_name
         old = self._mirrors.get(name)
         try:
@@ -181,16 +187,27 @@ class Indexes:
         except SetupError as error:
             log.error("Index %s cannot be served: %s", name, error)  # noqa: TRY400 - the text says it all
             if old is not None:
-                await self._mirrors.pop(name).close()
+                self._retire(self._mirrors.pop(name))
             return
         if old is not None:
             if old.config == config:
                 return
-            await old.close()
+            self._retire(old)
         mirror = self._mirrors[name] = self._make(config)
         mirror.upstream.on_change(lambda: self._tell(name))
         mirror.start()
         self._tell(name)
+
+    def _retire(self, mirror: Mirror) -> None:
+        """Close a mirror that was reconfigured or removed, once those who wait for something of it have it."""
+
+        async def later() -> None:
+            await asyncio.sleep(RETIRED_S)
+            del self._retired[mirror]
+            await mirror.close()
+
+        mirror.rest()
+        self._retired[mirror] = asyncio.ensure_future(later())
 
     def _tell(self, name: IndexName) -> None:
         for listener in self._listeners:

@@ -170,6 +170,12 @@ def drop_project(tx: Transaction, mirror: IndexName, project: ProjectName) -> bo
     return bool(pages.rowcount or files.rowcount)
 
 
+def forget_pages(tx: Transaction, mirror: IndexName) -> None:
+    """Forget what upstream said, as it is another one now. Files stay: they are known by their hashes."""
+    for table in (mirrored, project_lists):
+        tx.sql.execute(delete(table).where(table.c.mirror == mirror))
+
+
 def project_list(connection: Connection, mirror: IndexName) -> ProjectList | None:
     """Names of all projects upstream, as of the last time they were asked for."""
     row = connection.execute(select(project_lists).where(project_lists.c.mirror == mirror)).mappings().first()

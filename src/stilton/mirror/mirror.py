@@ -102,6 +102,11 @@ class Mirror:
         if self._options.read_ahead:
             self._background.append(asyncio.ensure_future(self.read_ahead.run()))
 
+    def rest(self) -> None:
+        """End the background work; requests are still answered."""
+        for task in self._background:
+            task.cancel()
+
     async def close(self) -> None:
         """End everything; downloads in progress are not kept."""
         for task in self._background:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from stilton.domain.errors import BadName
+from stilton.domain.files import quoted
 from stilton.domain.names import project_name
 from stilton.web.files import Broken, FileAnswers
 from stilton.web.http import Answers, Receive, Scope, Send, header
@@ -76,6 +77,7 @@ class Front:
             self._timed("request", time.perf_counter() - started)
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope = self._below_mount(scope)
         path: str = scope["path"]
         if len(path) > MAX_PATH_CHARS or _FORBIDDEN.search(scope.get("raw_path") or b""):
             await self._bad_path(scope, send)
@@ -98,6 +100,15 @@ class Front:
                 await self._short(scope, send, user, index, rest)
                 return
         await self._routes(scope, receive, send)
+
+    def _below_mount(self, scope: Scope) -> Scope:
+        """Without the path that `/` has outside, for proxies that pass it on."""
+        prefix = self._here.mount(scope)
+        path: str = scope["path"]
+        if not prefix or not path.startswith(prefix + "/"):
+            return scope
+        raw = (scope.get("raw_path") or b"").removeprefix(quoted(prefix).encode())
+        return {**scope, "path": path.removeprefix(prefix), "raw_path": raw}
 
     async def _simple(self, scope: Scope, send: Send, user: str, index: str, rest: list[str]) -> None:
         """`+simple` with what follows it; people are sent to the URL with a slash."""

@@ -59,7 +59,8 @@ class Status:
         except Exception:
             log.exception("The database cannot be read")
             return _json({"status": "the database cannot be read, see the log"}, 503)
-        upstreams = {mirror.config.name: "down" if mirror.is_down else "up" for mirror in mirrors}
+        public = [mirror for mirror in mirrors if self._indexes.is_public(mirror.config.name)]
+        upstreams = {mirror.config.name: "down" if mirror.is_down else "up" for mirror in public}
         return _json({"status": "ok", "version": __version__, "serial": self._serial(), "upstreams": upstreams})
 
     async def metrics(self, request: Request) -> Response:

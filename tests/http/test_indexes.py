@@ -1,0 +1,384 @@
+"""Users and indexes over HTTP: made, changed, refused (protocol reference 2.2)."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.builders import a_wheel
+from tests.support.client import Answer
+from tests.support.publish import PASSWORD, a_team, a_user, an_index, basic, upload
+from tests.support.upstream import FakeUpstream
+from tests.support.world import World, a_world
+
+JSON = "application/vnd.pypi.simple.v1+json"
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with a_world(tmp_path) as made:
+        await a_team(made.client)
+        yield made
+
+
+async def send(world: World, method: str, url: str, document: Any = None, user: str | None = "team") -> Answer:
+    return await world.client.send(method, url, document, user=user)
+
+
+async def as_root(world: World, method: str, url: str, document: Any = None) -> Answer:
+    token = f"Bearer {world.app.login.new_token('root')}"
+    return await world.client.send(method, url, document, authorization=token)
+
+
+async def test_a_new_user_is_shown_without_the_password(world: World) -> None:
+    given = {"password": "pw", "email": "a@b.example", "title": "", "custom_data": {"x": [1]}}
+
+    made = await send(world, "PUT", "/new.user@x", given, user=None)
+
+    assert made.status == 201
+    assert made.json == {
+        "type": "userconfig",
+        "result": {
+            "username": "new.user@x", "email": "a@b.example", "custom_data": {"x": [1]},
+            "created": "2025-06-15T15:06:40Z", "indexes": {},
+        },
+    }  # fmt: skip
+    shown = await send(world, "GET", "/new.user@x")
+    assert shown.json == made.json
+    assert "pwhash" not in (await send(world, "GET", "/")).text
+
+
+@pytest.mark.parametrize(
+    ("name", "document", "status", "words"),
+    [
+        ("team", {"password": "x"}, 409, "user already exists"),
+        ("new", {}, 400, "password needs to be set"),
+        ("new", {"pwhash": "x"}, 400, "password needs to be set"),
+        ("new", {"password": 5}, 400, "password is no text"),
+        ("new", {"password": "x", "colour": "red", "age": 5}, 400, "Unknown keys in user config: age, colour"),
+        ("new", {"password": "x", "email": ["a"]}, 400, "email is no text"),
+        ("new", {"password": "x", "custom_data": "x" * 70_000}, 400, "bytes of user config"),
+        ("a%20b", {"password": "x"}, 400, "username 'a b' contains characters that aren't allowed."),
+        ("a:b", {"password": "x"}, 400, "Any ascii symbol besides -.@_ is blocked."),
+        ("..%2e", {"password": "x"}, 400, "can't be used"),
+        ("x" * 101, {"password": "x"}, 400, "can't be used"),
+        ("robots.txt", {"password": "x"}, 400, "can't be used"),
+        ("new", [], 400, "a JSON object is expected"),
+    ],
+)
+async def test_a_user_that_cannot_be_made(world: World, name: str, document: Any, status: int, words: str) -> None:
+    before = world.everything()
+
+    answer = await send(world, "PUT", f"/{name}", document, user=None)
+
+    assert answer.status == status, answer.text
+    assert words in answer.text
+    assert world.everything() == before
+
+
+async def test_names_beyond_ascii_are_fine(world: World) -> None:
+    await a_user(world.client, "%C3%A9mile")
+
+    assert (await send(world, "GET", "/%C3%A9mile")).json["result"]["username"] == "émile"
+
+
+async def test_a_password_needs_not_be_long(world: World) -> None:
+    assert (await send(world, "PUT", "/new", {"password": ""}, user=None)).status == 201
+
+
+async def test_a_user_is_changed_by_key_and_empty_values_drop_keys(world: World) -> None:
+    await send(world, "PATCH", "/team", {"email": "a@b.example", "title": "T"})
+    world.clock.pass_s(60)
+
+    answer = await send(world, "PATCH", "/team", {"email": None, "description": "D"})
+
+    assert (answer.status, answer.json["message"]) == (200, "user updated")
+    keys = (await send(world, "GET", "/team")).json["result"]
+    assert "email" not in keys
+    assert (keys["title"], keys["description"]) == ("T", "D")
+    assert keys["modified"] == "2025-06-15T15:07:40Z"
+    assert keys["created"] == "2025-06-15T15:06:40Z"
+
+
+async def test_a_client_may_send_back_what_it_got(world: World) -> None:
+    shown = (await send(world, "GET", "/team")).json
+
+    assert (await send(world, "PATCH", "/team", shown["result"])).status == 200
+    assert (await send(world, "PATCH", "/team", shown)).status == 200
+    index = (await send(world, "GET", "/team/dev")).json
+    assert (await send(world, "PATCH", "/team/dev", index)).status == 200
+    assert (await send(world, "GET", "/team/dev")).json == index
+
+
+async def test_a_new_password_comes_with_a_new_token(world: World) -> None:
+    answer = await send(world, "PATCH", "/team", {"password": "other"})
+
+    assert answer.json["type"] == "userpassword"
+    assert answer.json["message"] == "user updated, new proxy auth"
+    token = answer.json["result"]["password"]
+    assert answer.json["result"]["expiration"] == 36000
+    api = await world.client.send("GET", "/+api", authorization=f"Bearer {token}")
+    assert api.json["result"]["authstatus"] == ["ok", "team", []]
+
+
+async def test_a_user_that_is_not_there_is_not_changed(world: World) -> None:
+    for method in ("PATCH", "DELETE"):
+        answer = await as_root(world, method, "/nobody", {})
+        assert (answer.status, answer.json["message"]) == (404, "no user 'nobody'")
+
+
+async def test_discovery_says_where_things_are(world: World) -> None:
+    index = (await send(world, "GET", "/team/dev/+api")).json
+    mirror = (await send(world, "GET", "/root/pypi/+api", user=None)).json["result"]
+
+    assert index["type"] == "apiconfig"
+    assert index["result"] == {
+        "login": "http://testserver/+login",
+        "authstatus": ["ok", "team", []],
+        "features": ["push-no-docs", "push-only-docs", "push-register-project", "server-keyvalue-parsing"],
+        "index": "http://testserver/team/dev",
+        "simpleindex": "http://testserver/team/dev/+simple/",
+        "pypisubmit": "http://testserver/team/dev/",
+    }
+    assert "pypisubmit" not in mirror
+    assert mirror["authstatus"] == ["noauth", "", []]
+    for url in ("/nobody/+api", "/team/nothing/+api"):
+        assert (await send(world, "GET", url)).status == 404
+
+
+async def test_an_index_is_made_from_texts_as_devpis_client_sends_them(world: World) -> None:
+    answer = await send(world, "PUT", "/team/new", {"bases": "root/pypi,team/dev", "volatile": "False", "title": "New"})
+
+    assert answer.status == 200
+    assert answer.json["type"] == "indexconfig"
+    assert answer.json["result"]["bases"] == ["root/pypi", "team/dev"]
+    assert answer.json["result"]["volatile"] is False
+    assert (await send(world, "GET", "/team/new?no_projects=")).json == answer.json
+
+
+@pytest.mark.parametrize(
+    ("url", "document", "status", "words"),
+    [
+        ("/team/dev", {}, 409, "index 'team/dev' exists"),
+        ("/nobody/dev", {}, 403, "no permission to create index nobody/dev"),
+        ("/root/dev", {}, 403, "no permission to create index root/dev"),
+        ("/team/a+b", {}, 400, "indexname 'a+b' contains characters"),
+        ("/team/new", {"bases": "no/thing"}, 400, "base index 'no/thing' does not exist"),
+        ("/team/new", {"colour": 1, "volatile": "x"}, 400, "Unknown boolean value 'x'"),
+        ("/team/new", {"type": "mirror"}, 400, "needs a mirror_url"),
+        ("/team/new", [], 400, "a JSON object is expected"),
+    ],
+)
+async def test_an_index_that_cannot_be_made(world: World, url: str, document: Any, status: int, words: str) -> None:
+    before = world.everything()
+
+    answer = await send(world, "PUT", url, document)
+
+    assert answer.status == status, answer.text
+    assert words in answer.json["message"]
+    assert world.everything() == before
+
+
+async def test_root_makes_indexes_for_users_that_are_there(world: World) -> None:
+    assert (await as_root(world, "PUT", "/team/more", {})).status == 200
+    assert (await as_root(world, "PUT", "/nobody/more", {})).json == {"message": "no user 'nobody'"}
+
+
+async def test_a_list_of_operations_is_carried_out_in_whole_or_not_at_all(world: World) -> None:
+    before = world.everything()
+
+    refused = await send(world, "PATCH", "/team/dev", ["title=Dev", "acl_upload-=nobody"])
+    assert refused.json["message"] == "The 'acl_upload' setting doesn't have value 'nobody'"
+    assert world.everything() == before
+
+    done = await send(world, "PATCH", "/team/dev", ["acl_upload+=bob", "title=Dev"])
+    assert done.json["result"]["acl_upload"] == ["team", "bob"]
+    assert done.json["result"]["title"] == "Dev"
+
+
+async def test_changes_at_once_do_not_undo_each_other(world: World) -> None:
+    await asyncio.gather(*(send(world, "PATCH", "/team/dev", [f"acl_upload+=u{n}"]) for n in range(10)))
+
+    shown = (await send(world, "GET", "/team/dev")).json["result"]["acl_upload"]
+    assert sorted(shown) == sorted(["team", *(f"u{n}" for n in range(10))])
+
+
+async def test_a_change_that_changes_nothing_may_be_an_error(world: World) -> None:
+    before = world.everything()
+
+    quiet = await send(world, "PATCH", "/team/dev", ["volatile=True"])
+    told = await send(world, "PATCH", "/team/dev?error_on_noop", {"volatile": True})
+
+    assert quiet.status == 200
+    assert (told.status, told.json["message"]) == (400, "The requested modifications resulted in no changes")
+    assert world.everything() == before
+
+
+@pytest.mark.parametrize("document", ["text", 5, None])
+async def test_what_is_no_change_is_refused(world: World, document: Any) -> None:
+    answer = await send(world, "PATCH", "/team/dev", document)
+
+    assert answer.status == (200 if document is None else 400)
+
+
+async def test_an_index_of_somebody_else_is_not_changed(world: World) -> None:
+    await a_user(world.client, "stranger")
+    before = world.everything()
+
+    for method, document in (("PATCH", ["title=x"]), ("DELETE", None)):
+        answer = await send(world, method, "/team/dev", document, user="stranger")
+        assert answer.status == 403
+    assert world.everything() == before
+
+
+async def test_whoever_may_not_read_an_index_cannot_inherit_from_it(world: World) -> None:
+    await a_user(world.client, "stranger")
+    await an_index(world.client, "team", "secret", acl_pkg_read="team")
+
+    answer = await send(world, "PUT", "/stranger/own", {"bases": "team/secret"}, user="stranger")
+
+    assert answer.json["message"] == "base index 'team/secret' does not exist"
+
+
+async def test_an_index_lists_its_own_projects_only(world: World) -> None:
+    world.upstream.add("public", a_wheel("public"))
+    await upload(world.client, "team/dev", a_wheel())
+
+    index = (await send(world, "GET", "/team/dev")).json["result"]
+    listed = (await world.client.get("/team/dev/+simple/", accept=JSON)).json
+
+    assert index["projects"] == ["pkg"]
+    assert [project["name"] for project in listed["projects"]] == ["pkg", "public"]
+
+
+async def test_a_mirrors_credentials_are_shown_to_nobody(world: World) -> None:
+    url = world.upstream.url.replace("http://", "http://me:s3cret@")
+    await as_root(world, "PUT", "/root/other", {"type": "mirror", "mirror_url": url})
+
+    for asked in ("/", "/root", "/root/other", "/root/other?no_projects", "/+status", "/root/other/pkg"):
+        assert "s3cret" not in (await as_root(world, "GET", asked)).text
+    patched = await as_root(world, "PATCH", "/root/other", ["title=T"])
+    assert "s3cret" not in patched.text
+    back = await as_root(world, "PATCH", "/root/other", patched.json["result"])
+    assert back.status == 200
+    world.upstream.users = {"me": "s3cret"}
+    world.upstream.add("found", a_wheel("found"))
+    assert (await world.client.get("/root/other/+simple/found/")).status == 200
+
+
+async def test_a_mirror_that_gets_another_upstream_forgets_what_the_old_one_said(world: World) -> None:
+    world.upstream.add("pkg", a_wheel("pkg", "1.0"))
+    assert (await world.client.get("/root/pypi/+simple/pkg/")).status == 200
+
+    async with FakeUpstream() as other:
+        other.add("pkg", a_wheel("pkg", "2.0"))
+        await as_root(world, "PATCH", "/root/pypi", [f"mirror_url={other.url}"])
+        shown = (await world.client.get("/root/pypi/+simple/pkg/", accept=JSON)).json
+
+    assert shown["versions"] == ["2.0"]
+
+
+async def test_users_mirrors_reach_public_addresses_only(world: World) -> None:
+    world.upstream.add("pkg", a_wheel())
+    await an_index(world.client, "team", "near", type="mirror", mirror_url=world.upstream.url)
+    await an_index(
+        world.client, "team", "local", type="mirror", mirror_url=world.upstream.url.replace("127.0.0.1", "localhost")
+    )
+
+    for index in ("near", "local"):
+        answer = await world.client.get(f"/team/{index}/+simple/pkg/")
+        assert answer.status in (502, 503)
+        assert "--internal-networks" in answer.text
+    assert world.upstream.seen == []
+
+    await world.restart(internal_networks="127.0.0.0/8,::1")
+    assert (await world.client.get("/team/near/+simple/pkg/")).status == 200
+
+
+async def test_requests_in_progress_outlive_a_change_of_their_mirror(world: World) -> None:
+    from tests.support.upstream import Wait
+
+    gate = asyncio.Event()
+    world.upstream.add("pkg", a_wheel())
+    world.upstream.faults["/simple/pkg/"] = [Wait(gate)]
+    page = asyncio.ensure_future(world.client.get("/root/pypi/+simple/pkg/"))
+    while not world.upstream.seen:
+        await asyncio.sleep(0.001)
+
+    await as_root(world, "PATCH", "/root/pypi", ["mirror_use_external_urls=True"])
+    await world.client.get("/root/pypi/+api")
+    gate.set()
+
+    assert (await page).status == 200
+
+
+async def test_external_urls_send_clients_to_upstream(world: World) -> None:
+    wheel = a_wheel()
+    world.upstream.add("pkg", wheel)
+    await as_root(world, "PATCH", "/root/pypi", ["mirror_use_external_urls=True"])
+
+    answer = await world.client.get(f"/root/pypi/{wheel.path}")
+
+    assert answer.status == 302
+    assert answer.headers["location"].startswith(world.upstream.url.removesuffix("/simple/"))
+
+
+async def test_a_proxy_may_ask_whether_a_request_may_pass(world: World) -> None:
+    await a_user(world.client, "stranger")
+    await an_index(world.client, "team", "secret", acl_pkg_read="team")
+
+    async def asked(uri: str, user: str | None = None, **headers: str) -> int:
+        auth = {"authorization": basic(user)} if user else {}
+        return (await world.client.get("/+authcheck", x_original_uri=uri, **auth, **headers)).status
+
+    assert await asked("/team/secret/+simple/pkg/") == 401
+    assert await asked("/team/secret/+simple/pkg/?x=1", "stranger") == 403
+    assert await asked("/team/secret/+f/a/b/c.whl", "team") == 200
+    assert await asked("/team/secret/+simple/", user_agent="devpi-client/7.3") == 403
+    for open_to_all in ("/", "/+login", "/+api", "/team/secret/+api", "/team/dev/pkg", "/no/thing", "/team"):
+        assert await asked(open_to_all) == 200
+
+
+async def test_a_path_in_front_of_everything_is_taken_off(world: World) -> None:
+    await upload(world.client, "team/dev", a_wheel())
+    await world.restart(outside_url="https://x.example/pypi")
+
+    page = await world.client.get("/pypi/team/dev/+simple/pkg/", accept=JSON)
+    api = await world.client.get("/pypi/team/dev/+api")
+    redirect = await world.client.get("/pypi/team/dev/+simple/PKG/")
+
+    assert page.json["files"][0]["filename"] == "pkg-1.0-py3-none-any.whl"
+    assert api.json["result"]["pypisubmit"] == "https://x.example/pypi/team/dev/"
+    assert redirect.headers["location"] == "/pypi/team/dev/+simple/pkg/"
+
+
+async def test_links_are_absolute_when_the_client_wants_them(world: World) -> None:
+    wheel = a_wheel()
+    world.upstream.add("public", a_wheel("public"))
+    await upload(world.client, "team/dev", wheel)
+
+    own = await world.client.get("/team/dev/+simple/pkg/", accept=JSON, x_devpi_absolute_urls="1")
+    relative = await world.client.get("/team/dev/+simple/pkg/", accept=JSON)
+
+    assert own.json["files"][0]["url"] == f"http://testserver/team/dev/{wheel.path}"
+    assert relative.json["files"][0]["url"] == f"../../{wheel.path}"
+
+
+async def test_files_of_bases_have_the_url_of_their_own_index(world: World) -> None:
+    wheel = a_wheel("public")
+    world.upstream.add("public", wheel)
+
+    (file,) = (await world.client.get("/team/dev/+simple/public/", accept=JSON)).json["files"]
+
+    assert file["url"] == f"../../../../root/pypi/{wheel.path}"
+    assert (await world.client.get(f"/root/pypi/{wheel.path}")).body == wheel.content
+    assert (await world.client.get(f"/team/dev/{wheel.path}")).status == 404
+
+
+async def test_a_plain_question_is_answered_in_json(world: World) -> None:
+    for url in ("/", "/team", "/team/dev"):
+        answer = await world.client.get(url)
+        assert answer.headers["content-type"] == "application/json"
+    assert PASSWORD not in (await world.client.get("/")).text
