@@ -1,26 +1,17 @@
 """Users and indexes over HTTP: made, changed, refused (protocol reference 2.2)."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.builders import a_wheel
 from tests.support.client import Answer
-from tests.support.publish import PASSWORD, a_team, a_user, an_index, basic, upload
+from tests.support.publish import PASSWORD, a_user, an_index, basic, upload
 from tests.support.upstream import FakeUpstream
-from tests.support.world import World, a_world
+from tests.support.world import World
 
 JSON = "application/vnd.pypi.simple.v1+json"
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with a_world(tmp_path) as made:
-        await a_team(made.client)
-        yield made
 
 
 async def send(world: World, method: str, url: str, document: Any = None, user: str | None = "team") -> Answer:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,15 +10,8 @@ from aiohttp import BodyPartReader, web
 from tests.http.test_uploads import a_doc_zip, page
 from tests.support.builders import a_wheel, an_sdist
 from tests.support.client import Answer
-from tests.support.publish import a_form, a_team, a_user, an_index, post_form, upload
-from tests.support.world import World, a_world
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with a_world(tmp_path) as made:
-        await a_team(made.client)
-        yield made
+from tests.support.publish import a_form, a_user, an_index, post_form, upload
+from tests.support.world import World
 
 
 async def push(world: World, source: str = "team/dev", *, user: str | None = "team", **wish: object) -> Answer:

@@ -1,23 +1,14 @@
 """What is removed, what stays of it, and what protects it."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from tests.http.test_uploads import page
 from tests.support.builders import a_wheel, an_sdist
 from tests.support.client import Answer
-from tests.support.publish import a_team, a_user, an_index, upload
-from tests.support.world import World, a_world
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with a_world(tmp_path) as made:
-        await a_team(made.client)
-        yield made
+from tests.support.publish import a_user, an_index, upload
+from tests.support.world import World
 
 
 async def delete(world: World, url: str, user: str | None = "team") -> Answer:

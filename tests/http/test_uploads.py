@@ -4,25 +4,16 @@ import asyncio
 import base64
 import hashlib
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.builders import Dist, a_wheel, an_sdist, metadata_of
 from tests.support.client import Client
-from tests.support.publish import BOUNDARY, a_form, a_team, a_user, an_index, basic, fields_of, post_form, upload
-from tests.support.world import World, a_world
+from tests.support.publish import BOUNDARY, a_form, a_user, an_index, basic, fields_of, post_form, upload
+from tests.support.world import World
 
 JSON = "application/vnd.pypi.simple.v1+json"
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with a_world(tmp_path) as made:
-        await a_team(made.client)
-        yield made
 
 
 async def page(world: World, index: str = "team/dev", project: str = "pkg") -> dict[str, Any]:

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from stilton.blobs.local import LocalBlobs, trouble
+from stilton.blobs.local import LocalBlobs, append, trouble
 
 
 class Partial:
@@ -72,12 +72,7 @@ class Partial:
     def write(self, data: bytes) -> None:
         """Append, so that readers can have it; hash it with `digest`. Raises StorageTrouble."""
         assert self._out is not None
-        view = memoryview(data)
-        try:
-            while view:
-                view = view[os.write(self._out, view) :]
-        except OSError as error:
-            raise trouble(error, self.path.name) from error
+        append(self._out, data, self.path.name)
         self.size += len(data)
 
     def digest(self, data: bytes) -> None:

@@ -94,6 +94,16 @@ class LocalBlobs:
             return False
 
 
+def append(descriptor: int, data: bytes, what: str) -> None:
+    """Write all of `data` to an open file; `what`: its name in an error. Raises StorageTrouble."""
+    view = memoryview(data)
+    try:
+        while view:
+            view = view[os.write(descriptor, view) :]
+    except OSError as error:
+        raise trouble(error, what) from error
+
+
 def trouble(error: OSError, what: str) -> StorageTrouble:
     """What `error`, met while storing `what`, means."""
     if error.errno in _NO_SPACE:

@@ -9,7 +9,7 @@ import os
 import uuid
 from pathlib import Path
 
-from stilton.blobs.local import LocalBlobs, trouble
+from stilton.blobs.local import LocalBlobs, append, trouble
 
 READ_BYTES = 1 << 20
 
@@ -30,12 +30,7 @@ class Upload:
     def write(self, data: bytes) -> None:
         """Append. Raises StorageTrouble."""
         assert self._out is not None
-        view = memoryview(data)
-        try:
-            while view:
-                view = view[os.write(self._out, view) :]
-        except OSError as error:
-            raise trouble(error, self.path.name) from error
+        append(self._out, data, self.path.name)
         self._sha256.update(data)
         self.size += len(data)
 

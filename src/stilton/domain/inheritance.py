@@ -130,7 +130,9 @@ def _of_mirror(member: Member, *, opened_by: str | None, hidden_by: str | None) 
     if not member.readable:
         return Source(member.index, is_mirror=True, contributes=False, why="you may not read this index")
     if hidden_by is None:
-        return Source(member.index, is_mirror=True, contributes=True, why="no private index hosts the project")
+        return Source(
+            member.index, is_mirror=True, contributes=True, why="a mirror, and no private index hosts the project"
+        )
     if opened_by is not None:
         why = f"{hidden_by} hosts the project, and the mirror_whitelist of {opened_by} lets mirrors in"
         return Source(member.index, is_mirror=True, contributes=True, why=why)

@@ -33,7 +33,7 @@ MAX_CONNECTIONS = 100
 READ_SIZE_BYTES = 1 << 18
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-_ASK = "mirrors of it are for those who run this server, see --internal-networks"
+_ASK = "other addresses are for those who run this server, see --internal-networks"
 USER_AGENT = f"stilton/{__version__} (py{sys.version_info[0]}.{sys.version_info[1]}; {sys.platform})"
 
 
