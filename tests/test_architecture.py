@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).parent.parent / "src" / "stilton"
 MODULES = sorted(ROOT.rglob("*.py"))
 
-FACTS = {"domain", "render", "metrics", "lru"}
+FACTS = {"domain", "render", "metrics", "lru", "flights"}
 TOOLS = {"db", "blobs", "upstream"}
 WORK = {"accounts", "mirror", "catalog", "publish"}
 
@@ -25,18 +25,19 @@ ROOMS: dict[str, set[str]] = {
     "domain": set(),
     "metrics": set(),
     "lru": set(),
+    "flights": set(),
     "render": {"domain"},
     # tools: one outside thing each, and they do not know each other
     "db": {"domain"},
     "blobs": {"domain"},
     "upstream": {"domain", "metrics"},
     # work: facts decide, tools act
-    "accounts": {"domain", "lru", "db"},
-    "mirror": {"domain", "metrics", "lru"} | TOOLS,
-    "catalog": {"domain", "render", "lru", "db", "blobs", "mirror"},
+    "accounts": {"domain", "lru", "flights", "db"},
+    "mirror": {"domain", "metrics", "lru", "flights"} | TOOLS,
+    "catalog": {"domain", "render", "lru", "flights", "db", "blobs", "mirror"},
     "publish": {"domain", "metrics", "catalog"} | TOOLS,
     # doors: they ask a worker and never open a toolbox
-    "web": FACTS | {"accounts", "catalog", "publish"},
+    "web": FACTS - {"flights"} | {"accounts", "catalog", "publish"},
     # wiring
     "config": {"domain"},
     "serverdir": {"domain", "db", "blobs"},
@@ -48,6 +49,7 @@ PACKAGES: dict[str, set[str]] = {
     "domain": {"msgspec", "packaging"},
     "metrics": set(),
     "lru": set(),
+    "flights": set(),
     "render": {"msgspec"},
     "db": {"alembic", "backports", "compression", "msgspec", "sqlalchemy"},
     "blobs": set(),

@@ -373,3 +373,46 @@ async def test_a_plain_question_is_answered_in_json(world: World) -> None:
         answer = await world.client.get(url)
         assert answer.headers["content-type"] == "application/json"
     assert PASSWORD not in (await world.client.get("/")).text
+
+
+async def test_a_version_on_several_indexes_shows_the_first_and_those_it_shadows(world: World) -> None:
+    await an_index(world.client, "team", "leaf", bases="team/dev,root/pypi")
+    await upload(world.client, "team/dev", a_wheel(payload=b"base"))
+    await upload(world.client, "team/dev", a_wheel("pkg", "0.9"), version="0.9")
+    await upload(world.client, "team/leaf", a_wheel())
+
+    versions = (await world.client.get("/team/leaf/pkg", accept="application/json")).json["result"]
+    own = (await world.client.get("/team/leaf/pkg?ignore_bases", accept="application/json")).json["result"]
+
+    assert set(versions) == {"1.0", "0.9"}
+    assert "/team/leaf/+f/" in versions["1.0"]["+links"][0]["href"]
+    (shadowed,) = versions["1.0"]["+shadowing"]
+    assert "/team/dev/+f/" in shadowed["+links"][0]["href"]
+    assert set(own) == {"1.0"}
+    assert "+shadowing" not in own["1.0"]
+
+
+async def test_who_contributes_is_explained(world: World) -> None:
+    await upload(world.client, "team/dev", a_wheel())
+
+    answer = await world.client.get("/team/dev/pkg?explain", accept="application/json")
+
+    assert answer.json["type"] == "projectsources"
+    assert [(one["index"], one["contributes"]) for one in answer.json["result"]["sources"]] == [
+        ("team/dev", True),
+        ("root/pypi", False),
+    ]
+    assert "kept out: team/dev hosts the project" in answer.json["result"]["sources"][1]["why"]
+    assert "kept out: team/dev hosts the project" in (await world.client.get("/team/dev/+simple/pkg/")).text
+    redirect = await world.client.get("/team/dev/PKG?explain", accept="application/json")
+    assert redirect.headers["location"] == "/team/dev/pkg?explain"
+
+
+async def test_a_version_is_found_however_it_is_spelled(world: World) -> None:
+    await upload(world.client, "team/dev", a_wheel())
+
+    answer = await world.client.get("/team/dev/pkg/1.0.0", accept="application/json")
+    missing = await world.client.get("/team/dev/pkg/2", accept="application/json")
+
+    assert answer.json["result"]["version"] == "1.0"
+    assert (missing.status, missing.json["message"]) == (404, "The version 2 of project pkg does not exist.")

@@ -249,7 +249,11 @@ _REMOVALS = (
     Case("remove", fresh=True),
     Case("remove by force", query="force", fresh=True),
 )
-_SIMPLE_PAGE = (Case("read a project"), Case("read a project", headers=SIMPLE), Case("read a project", headers=INSTALLER))
+_SIMPLE_PAGE = (
+    Case("read a project"),
+    Case("read a project", headers=SIMPLE),
+    Case("read a project", headers=INSTALLER),
+)
 _SIMPLE_LIST = (Case("read an index", headers=INSTALLER), Case("read an index", headers=SIMPLE))
 
 ROUTES: dict[tuple[str, str], tuple[Case, ...]] = {
@@ -469,7 +473,10 @@ class Scene:
         return target
 
     async def _hold(self, target: Target) -> None:
-        for path in ("/{user}/{index}/+simple/{project}/", f"/{{user}}/{{index}}/{'+e' if target.unhashed else '+f'}/{{path:path}}"):
+        for path in (
+            "/{user}/{index}/+simple/{project}/",
+            f"/{{user}}/{{index}}/{'+e' if target.unhashed else '+f'}/{{path:path}}",
+        ):
             answer = await self.world.client.get(target.url(path), **self.headers("owner"))
             assert answer.status == 200, answer.text
         await settled(self.world, f"{target.user}/{target.index}")

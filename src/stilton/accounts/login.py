@@ -19,6 +19,7 @@ from stilton.db import accounts
 from stilton.db.database import Database, Transaction
 from stilton.domain.errors import Denied, TooManyTries
 from stilton.domain.permission import ANYBODY, Actor
+from stilton.flights import Flights
 from stilton.lru import Lru
 
 TOKEN_LIFE_S = 36_000
@@ -60,6 +61,7 @@ class Login:
         self._pepper = secrets.token_bytes(32)
         self._right: Lru[bytes, float] = Lru(REMEMBERED)
         self._wrong: Lru[bytes, float] = Lru(REMEMBERED)
+        self._checks: Flights[bytes, bool] = Flights()
         self._tries: Lru[tuple[str, str], tuple[int, float]] = Lru(REMEMBERED)
 
     async def actor(self, credentials: Credentials | None) -> Actor:
@@ -125,7 +127,8 @@ class Login:
         self._check_tries(user, credentials.peer)
         if (self._wrong.get(key) or 0.0) > now:
             return self._count(user, credentials.peer)
-        if await self._bench.check(pwhash, secret):
+        # A farm of clients that begin at once with one password is one check.
+        if await self._checks.join(key, lambda: self._bench.check(pwhash, secret)):
             self._right.put(key, now + REMEMBERED_S)
             self._tries.pop((user, credentials.peer))
             return True

@@ -20,8 +20,8 @@ from stilton.domain.indexes import Index
 from stilton.domain.names import IndexName, ProjectName
 from stilton.domain.negotiation import Coding
 from stilton.domain.permission import Actor
+from stilton.flights import Flights
 from stilton.lru import Lru
-from stilton.mirror.flights import Flights
 from stilton.render import simple
 
 if sys.version_info >= (3, 14):

@@ -22,8 +22,8 @@ from stilton.domain.files import File
 from stilton.domain.holdings import Held
 from stilton.domain.metadata import MAX_METADATA_BYTES, fits
 from stilton.domain.names import is_wheel
+from stilton.flights import Flights
 from stilton.mirror.files import Files, Listed, Stored
-from stilton.mirror.flights import Flights
 from stilton.mirror.wheels import Remote, read_metadata
 from stilton.upstream.index import Upstream
 

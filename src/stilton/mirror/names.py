@@ -14,7 +14,7 @@ from stilton.domain import freshness
 from stilton.domain.errors import UpstreamTrouble
 from stilton.domain.freshness import Plan
 from stilton.domain.names import ProjectName
-from stilton.mirror.flights import Flights
+from stilton.flights import Flights
 from stilton.upstream.index import Upstream
 
 if sys.version_info >= (3, 14):

@@ -20,9 +20,9 @@ from stilton.domain.errors import (
 from stilton.domain.files import Project, best_hash
 from stilton.domain.freshness import Plan
 from stilton.domain.names import ProjectName
+from stilton.flights import Flights
 from stilton.lru import Lru
 from stilton.metrics import Metrics
-from stilton.mirror.flights import Flights
 from stilton.upstream.index import Absent, Changed, Unchanged, Upstream
 
 log = logging.getLogger(__name__)
@@ -171,6 +171,7 @@ class Projects:
             self._memory.put(project, kept)
             return kept
         if kept is None and await self._is_secret(project):
+            self._absent.put(project, self._now())
             raise ProjectNotFound(project, self._mirror, "A private index has this name: upstream is not asked for it.")
         started = self._now()
         answer = await self._upstream.page(
