@@ -23,8 +23,8 @@ T = TypeVar("T")
 MEMORY_KIB = 19 << 10
 PASSES = 2
 LANES = 1
-WAITING = 64
-"""More checks than this waiting: the next one is told to come back."""
+LONGEST_WAIT_S = 3.0
+"""Whoever waited so long for his turn is told to come back. Not at once: a flood would come back at once, too."""
 NICE = 10
 
 _HASHER = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=LANES)
@@ -34,13 +34,13 @@ _NOBODYS = "$argon2id$v=19$m=19456,t=2,p=1$t+81s51WJAizE71ppPkeag$Gcb+0mKZ0zrag8
 
 def hashed(password: str) -> str:
     """The hash of a password. Blocks for about 30 ms."""
-    return _HASHER.hash(password)
+    return _HASHER.hash(_bytes(password))
 
 
 def is_right(pwhash: str | None, password: str) -> bool:
     """Whether `password` is the one of `pwhash`; of no user (None) it never is. Blocks as long either way."""
     try:
-        _HASHER.verify(pwhash or _NOBODYS, password)
+        _HASHER.verify(pwhash or _NOBODYS, _bytes(password))
     except (VerificationError, InvalidHashError):
         return False
     return pwhash is not None
@@ -54,30 +54,37 @@ def is_outdated(pwhash: str) -> bool:
 class Bench:
     """Where checks wait their turn."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, longest_wait_s: float = LONGEST_WAIT_S) -> None:
+        self._longest_wait_s = longest_wait_s
         self._thread = ThreadPoolExecutor(1, "password", initializer=_step_back)
-        self._waiting = 0
+        self._turn = asyncio.Semaphore(1)
 
     async def check(self, pwhash: str | None, password: str) -> bool:
         """As `is_right`. Raises Busy."""
-        return await self._turn(is_right, pwhash, password)
+        return await self._do(is_right, pwhash, password)
 
     async def hash(self, password: str) -> str:
         """As `hashed`. Raises Busy."""
-        return await self._turn(hashed, password)
+        return await self._do(hashed, password)
 
-    async def _turn(self, work: Callable[..., T], *arguments: object) -> T:
-        if self._waiting >= WAITING:
-            raise Busy("many people are logging in")
-        self._waiting += 1
+    async def _do(self, work: Callable[..., T], *arguments: object) -> T:
+        try:
+            async with asyncio.timeout(self._longest_wait_s):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise Busy("many people are logging in") from None
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
         finally:
-            self._waiting -= 1
+            self._turn.release()
 
     def close(self) -> None:
         """Let the thread end."""
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+def _bytes(password: str) -> bytes:
+    return password.encode("utf-8", "surrogatepass")
 
 
 def _step_back() -> None:
