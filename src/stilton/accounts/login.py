@@ -31,6 +31,7 @@ FREE_TRIES = 8
 """Wrong passwords for one user from one address before there is a wait, which doubles up to a minute."""
 LONGEST_WAIT_S = 60.0
 TOKEN_USER = "__token__"  # noqa: S105 - a name, not a secret
+TOKEN_PREFIX = "stilton-login-"  # noqa: S105 - what every token begins with, for people and secret scanners
 MAX_SECRET_CHARS = 4096
 
 
@@ -68,9 +69,10 @@ class Login:
         """Who that is; anybody when the credentials are wrong, as devpi does. Raises TooManyTries, Busy."""
         if credentials is None or len(credentials.secret) > MAX_SECRET_CHARS:
             return ANYBODY
-        owner = self.owner(credentials.secret)
-        if owner is not None:
-            return Actor(owner) if credentials.user in (owner, TOKEN_USER) else ANYBODY
+        if credentials.secret.startswith(TOKEN_PREFIX):
+            # One that expired is no wrong password: nobody is made to wait for it.
+            owner = self.owner(credentials.secret)
+            return Actor(owner) if owner is not None and credentials.user in (owner, TOKEN_USER) else ANYBODY
         if await self._is_password(credentials):
             return Actor(credentials.user)
         return ANYBODY
@@ -91,14 +93,12 @@ class Login:
         """A token for a user who proved who he is."""
         pwhash = self._db.glance(accounts.pwhash, user)
         assert pwhash is not None
-        return str(self._serializer.dumps([user, _mark(pwhash)]))
+        return TOKEN_PREFIX + str(self._serializer.dumps([user, _mark(pwhash)]))
 
     def owner(self, token: str) -> str | None:
         """Whose token that is; None when it is none, or not any more."""
-        if token.count(".") != 2:
-            return None
         try:
-            user, mark = self._serializer.loads(token, max_age=TOKEN_LIFE_S)
+            user, mark = self._serializer.loads(token.removeprefix(TOKEN_PREFIX), max_age=TOKEN_LIFE_S)
         except (BadSignature, ValueError, TypeError):
             return None
         pwhash = self._db.glance(accounts.pwhash, user)

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from stilton.accounts.login import Login
+from stilton.accounts.login import MAX_SECRET_CHARS, TOKEN_PREFIX, Login
 from stilton.accounts.setup import instant
 from stilton.db import accounts, stages
 from stilton.db.database import Database, Transaction
@@ -136,4 +136,6 @@ def _password(given: Mapping[str, Any]) -> str:
     password = given["password"]
     if not isinstance(password, str):
         raise Invalid("password is no text")
+    if password.startswith(TOKEN_PREFIX) or len(password) > MAX_SECRET_CHARS:
+        raise Invalid(f"a password has at most {MAX_SECRET_CHARS} characters and does not begin with {TOKEN_PREFIX}")
     return password

@@ -69,6 +69,10 @@ class Files:
         """What was found before, did not change since and is for everybody. No I/O."""
         return self._stored.get((IndexName(index), path))
 
+    def is_public(self, user: str, name: str) -> bool:
+        """Whether everybody may have this index's files; False as long as nobody asked for one."""
+        return self._indexes.is_public(IndexName(f"{user}/{name}"))
+
     async def find(self, actor: Actor, user: str, name: str, path: str) -> OnDisk | Arriving | Elsewhere:
         """The file at `path` below the index (decoded), or what belongs to one: its metadata or provenance.
 

@@ -146,7 +146,7 @@ class Pages:
         return await asyncio.to_thread(lambda: sorted(set().union(*found)))
 
     def is_public(self, user: str, name: str) -> bool:
-        """Whether everybody sees the same pages of this index. To be asked after `get`, which looked it up."""
+        """Whether everybody sees the same pages of this index; False as long as nobody asked for one."""
         return self._indexes.is_public(IndexName(f"{user}/{name}"))
 
     def is_good(self, standing: Standing) -> bool:

@@ -9,6 +9,7 @@ from stilton.catalog.files import Arriving, Elsewhere, Files, OnDisk
 from stilton.domain import ranges
 from stilton.domain.errors import StiltonError
 from stilton.domain.files import quoted
+from stilton.domain.permission import ANYBODY
 from stilton.domain.ranges import Part, Unsatisfiable, Whole
 from stilton.metrics import Metrics
 from stilton.web.auth import Auth
@@ -47,7 +48,9 @@ class FileAnswers:
         if on_disk is not None and _is_there(on_disk):
             await self._on_disk(scope, send, path, on_disk)
             return
-        found = await self._files.find(await self._auth.actor(scope), user, index, path)
+        # An outdated password must not keep anybody from what is public.
+        actor = ANYBODY if self._files.is_public(user, index) else await self._auth.actor(scope)
+        found = await self._files.find(actor, user, index, path)
         match found:
             case OnDisk():
                 await self._on_disk(scope, send, path, found)

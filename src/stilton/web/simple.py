@@ -15,6 +15,7 @@ from stilton.catalog.pages import Pages, Rendered
 from stilton.domain import negotiation
 from stilton.domain.errors import BadName, ProjectNotFound
 from stilton.domain.names import project_name
+from stilton.domain.permission import ANYBODY, Actor
 from stilton.lru import Lru
 from stilton.render import simple
 from stilton.web.auth import Auth
@@ -101,7 +102,7 @@ class SimplePages:
             raise ProjectNotFound(name[:200], f"{user}/{index}") from None
         form = negotiation.simple_format(header(scope, b"accept"), _query(scope, "format"))
         coding = negotiation.coding(header(scope, b"accept-encoding"))
-        actor = await self._auth.actor(scope)
+        actor = await self._actor(scope, user, index)
         if header(scope, ABSOLUTE) is not None:
             prefix = f"{self._here.base(scope)}/{user}/{index}/"
         rendered = await self._pages.get(
@@ -117,10 +118,14 @@ class SimplePages:
             self._ready.put(key, ready)
         await self.send_ready(scope, send, ready, (header(scope, b"if-none-match") or "").encode("latin-1"))
 
+    async def _actor(self, scope: Scope, user: str, index: str) -> Actor:
+        """Who asks, where that makes a difference: an outdated password must not keep anybody from what is public."""
+        return ANYBODY if self._pages.is_public(user, index) else await self._auth.actor(scope)
+
     async def names(self, scope: Scope, send: Send, user: str, index: str) -> None:
         """The list of all projects, by way of a file: it may have tens of megabytes."""
         form = negotiation.simple_format(header(scope, b"accept"), _query(scope, "format"))
-        names = await self._pages.names(await self._auth.actor(scope), user, index)
+        names = await self._pages.names(await self._actor(scope, user, index), user, index)
         pieces = simple.list_json(names) if form.is_json else simple.list_html(names, f"{user}/{index}")
         vary = VARY if self._pages.is_public(user, index) else _with_auth(VARY)
         headers = [(b"content-type", form.content_type.encode()), vary, CACHE, CORS, NOSNIFF]
