@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from stilton.accounts.passwords import hashed
 from tests.support.builders import a_wheel
 from tests.support.client import Answer
 from tests.support.publish import PASSWORD, a_user, an_index, basic, upload
@@ -416,3 +417,27 @@ async def test_a_version_is_found_however_it_is_spelled(world: World) -> None:
 
     assert answer.json["result"]["version"] == "1.0"
     assert (missing.status, missing.json["message"]) == (404, "The version 2 of project pkg does not exist.")
+
+
+async def test_a_hash_that_was_made_elsewhere_is_taken(world: World) -> None:
+    pwhash = hashed("from elsewhere")
+
+    made = await send(world, "PUT", "/moved", {"password": "", "pwhash": pwhash}, user=None)
+    login = await world.client.send("POST", "/+login", {"user": "moved", "password": "from elsewhere"})
+    changed = await send(world, "PATCH", "/team", {"pwhash": pwhash})
+    again = await world.client.send("POST", "/+login", {"user": "team", "password": "from elsewhere"})
+    refused = await world.client.send(
+        "PATCH", "/team", {"pwhash": "md5:x"}, authorization=basic("team", "from elsewhere")
+    )
+
+    assert (made.status, login.status, changed.status, again.status) == (201, 200, 200, 200)
+    assert (refused.status, refused.json["message"]) == (400, "pwhash takes an argon2 hash, it begins with $argon2id$")
+
+
+@pytest.mark.parametrize("password", ["stilton-login-x", "x" * 5000])
+async def test_a_password_that_looks_like_a_token_is_refused(world: World, password: str) -> None:
+    before = world.everything()
+
+    for method, url in (("PUT", "/new"), ("PATCH", "/team")):
+        assert (await send(world, method, url, {"password": password})).status == 400
+    assert world.everything() == before

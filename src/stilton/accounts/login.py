@@ -8,6 +8,7 @@ after a few of them from one place that place has to wait.
 
 import hashlib
 import hmac
+import logging
 import secrets
 from collections.abc import Callable
 
@@ -21,6 +22,8 @@ from stilton.domain.errors import Denied, TooManyTries
 from stilton.domain.permission import ANYBODY, Actor
 from stilton.flights import Flights
 from stilton.lru import Lru
+
+log = logging.getLogger(__name__)
 
 TOKEN_LIFE_S = 36_000
 REMEMBERED_S = 300.0
@@ -142,6 +145,8 @@ class Login:
 
     def _count(self, user: str, peer: str) -> bool:
         count = (self._tries.get((user, peer)) or (0, 0.0))[0] + 1
+        if count == FREE_TRIES:
+            log.warning("%d wrong passwords for user %r from %s: its next tries have to wait", count, user, peer)
         wait_s = min(LONGEST_WAIT_S, 2.0 ** (count - FREE_TRIES)) if count >= FREE_TRIES else 0.0
         self._tries.put((user, peer), (count, self._now() + wait_s))
         return False

@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 
 from stilton.accounts.login import MAX_SECRET_CHARS, TOKEN_PREFIX, Login
-from stilton.accounts.setup import instant
+from stilton.accounts.setup import checked_hash, instant
 from stilton.db import accounts, stages
 from stilton.db.database import Database, Transaction
-from stilton.domain.errors import Conflict, Denied, Invalid, UserNotFound
+from stilton.domain.errors import Conflict, Denied, Invalid, SetupError, UserNotFound
 from stilton.domain.indexes import Index
 from stilton.domain.names import check_account_name
 from stilton.domain.permission import Actor, Policy, Right
@@ -57,7 +57,7 @@ class Users:
         keys = _checked(given)
         if "password" not in given:
             raise Invalid("password needs to be set")
-        pwhash = await self._login.hash(_password(given))
+        pwhash = _pwhash(given) or await self._login.hash(_password(given))
         keys = {**{k: v for k, v in keys.items() if v}, "created": instant(self._now())}
         await self._db.record(_create, user, pwhash, keys)
         return {"username": user, **keys}
@@ -74,7 +74,9 @@ class Users:
         if not self.exists(user):
             raise UserNotFound(user)
         keys = _checked(given)
-        pwhash = await self._login.hash(_password(given)) if "password" in given else None
+        pwhash = _pwhash(given)
+        if pwhash is None and "password" in given:
+            pwhash = await self._login.hash(_password(given))
         return await self._db.record(_modify, user, pwhash, keys, instant(self._now()))
 
     async def delete(self, actor: Actor, user: str) -> None:
@@ -130,6 +132,17 @@ def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
     if len(msgspec.json.encode(keys)) > MAX_KEYS_BYTES:
         raise Invalid(f"more than {MAX_KEYS_BYTES} bytes of user config")
     return keys
+
+
+def _pwhash(given: Mapping[str, Any]) -> str | None:
+    """A hash that was made elsewhere; None when none is given."""
+    given_hash = given.get("pwhash")
+    if given_hash is None:
+        return None
+    try:
+        return checked_hash(str(given_hash))
+    except SetupError:
+        raise Invalid("pwhash takes an argon2 hash, it begins with $argon2id$") from None
 
 
 def _password(given: Mapping[str, Any]) -> str:
