@@ -51,7 +51,7 @@ PACKAGES: dict[str, set[str]] = {
     "lru": set(),
     "flights": set(),
     "render": {"msgspec"},
-    "db": {"alembic", "backports", "compression", "msgspec", "sqlalchemy"},
+    "db": {"alembic", "backports", "compression", "msgspec", "packaging", "sqlalchemy"},
     "blobs": set(),
     "upstream": {"aiohttp", "msgspec", "selectolax"},
     "accounts": {"argon2", "distlib", "itsdangerous", "msgspec"},

@@ -8,7 +8,7 @@ from stilton.domain import publishing
 from stilton.domain.errors import Conflict, Invalid
 from stilton.domain.files import Status
 from stilton.domain.names import ProjectName
-from stilton.domain.publishing import Kind, Release, StageFile, Verdict, judge
+from stilton.domain.publishing import Kind, StageFile, Verdict, judge
 
 PKG = ProjectName("pkg")
 
@@ -115,13 +115,6 @@ def test_other_versions_are_refused(text: str) -> None:
         publishing.check_version(text)
 
 
-def test_equal_versions_join_the_release_that_is_there() -> None:
-    assert publishing.spelled("1.0.0", ["0.9", "1.0"]) == "1.0"
-    assert publishing.spelled("2.0", ["1.0"]) == "2.0"
-    assert publishing.spelled("1.0", ["1.0.0", "1.0"]) == "1.0"
-    assert publishing.spelled("odd", ["odd"]) == "odd"
-
-
 def test_the_newest_version_is_found_among_odd_ones() -> None:
     assert publishing.newest(["1.9", "1.10", "1.10rc1", "zzz"]) == "1.10"
     assert publishing.newest(["b", "a"]) == "b"
@@ -129,10 +122,10 @@ def test_the_newest_version_is_found_among_odd_ones() -> None:
 
 
 def test_a_page_shows_distributions_and_what_is_yanked() -> None:
-    releases = [Release("1.0", {}, yanked="broken"), Release("2.0", {})]
+    versions = {"1.0": "broken", "2.0": None}
     files = [a_file("aa"), a_file("bb", yanked=""), a_file("cc", kind=Kind.DOCS)]
 
-    page = publishing.page(PKG, None, releases, files)
+    page = publishing.page(PKG, None, versions, files)
 
     assert page.versions == ("1.0", "2.0")
     assert [(file.hashes["sha256"], file.yanked) for file in page.files] == [("aa", "broken"), ("bb", True)]
@@ -141,7 +134,7 @@ def test_a_page_shows_distributions_and_what_is_yanked() -> None:
 
 
 def test_a_quarantined_project_shows_no_files() -> None:
-    assert publishing.page(PKG, Status("quarantined"), [Release("1.0", {})], [a_file()]).files == ()
+    assert publishing.page(PKG, Status("quarantined"), {"1.0": None}, [a_file()]).files == ()
 
 
 @given(st.floats(0, 4e9))

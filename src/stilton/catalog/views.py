@@ -92,9 +92,9 @@ class Views:
         entry = self._db.glance(stages.project, stage, project)
         if entry is None or entry.gone:
             raise ProjectNotFound(project, stage)
-        releases = self._db.glance(stages.project_releases, stage, project)
+        versions = self._db.glance(stages.versions, stage, project)
         files = self._db.glance(stages.project_files, stage, project)
-        return publishing.page(project, entry.status, releases, files)
+        return publishing.page(project, entry.status, versions, files)
 
     async def _of_mirror(self, name: IndexName, project: ProjectName) -> Part:
         try:

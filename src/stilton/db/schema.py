@@ -90,8 +90,10 @@ releases = Table(
     Column("stage", String, primary_key=True),
     Column("project", String, primary_key=True),
     Column("version", String, primary_key=True),  # as its first upload spelled it
+    Column("canonical", String, nullable=False),  # the same for equal versions (PEP 440)
     Column("keys", Text, nullable=False),  # JSON: metadata, spelled as in devpi's API
     Column("yanked", String),  # PEP 592: the reason, may be empty; NULL: it is not
+    Index("ix_releases_canonical", "stage", "project", "canonical"),
 )
 
 # A private index's files: distributions, documentation, test results. Those that are gone

@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, bindparam, delete, func, select
+from packaging.utils import canonicalize_version
+from sqlalchemy import Connection, RowMapping, bindparam, delete, select
 
 from stilton.db.database import Transaction
 from stilton.db.schema import files, projects, releases, upsert
@@ -17,7 +18,12 @@ from stilton.domain.publishing import Kind, Release, StageFile
 _HOSTING = select(projects.c.stage, projects.c.gone_at).where(projects.c.project == bindparam("p"))
 _PROJECT = select(projects).where(projects.c.stage == bindparam("s"), projects.c.project == bindparam("p"))
 _RELEASES = select(releases).where(releases.c.stage == bindparam("s"), releases.c.project == bindparam("p"))
-_RELEASE = _RELEASES.where(releases.c.version == bindparam("v"))
+_RELEASE = _RELEASES.where(releases.c.canonical == bindparam("c"))
+_VERSIONS = (
+    select(releases.c.version, releases.c.yanked)
+    .where(releases.c.stage == bindparam("s"), releases.c.project == bindparam("p"))
+    .order_by(releases.c.version)
+)
 _FILES = (
     select(files)
     .where(files.c.stage == bindparam("s"), files.c.project == bindparam("p"), files.c.gone_at.is_(None))
@@ -66,9 +72,15 @@ def project_releases(connection: Connection, stage: IndexName, name: ProjectName
 
 
 def release(connection: Connection, stage: IndexName, name: ProjectName, version: str) -> Release | None:
-    """One release, by the version as it is stored."""
-    row = connection.execute(_RELEASE, {"s": stage, "p": name, "v": version}).mappings().first()
+    """One release, however its version is spelled."""
+    named = {"s": stage, "p": name, "c": canonicalize_version(version)}
+    row = connection.execute(_RELEASE, named).mappings().first()
     return None if row is None else _release(row)
+
+
+def versions(connection: Connection, stage: IndexName, name: ProjectName) -> dict[str, str | None]:
+    """A project's versions, without their metadata: version → why it is yanked, None when it is not."""
+    return {row.version: row.yanked for row in connection.execute(_VERSIONS, {"s": stage, "p": name})}
 
 
 def project_files(connection: Connection, stage: IndexName, name: ProjectName) -> list[StageFile]:
@@ -95,12 +107,6 @@ def file(connection: Connection, stage: IndexName, path: str) -> StageFile | Non
     return None if row is None else _file(row)
 
 
-def count(connection: Connection, stage: IndexName) -> int:
-    """How many files a private index has."""
-    statement = select(func.count()).where(files.c.stage == stage, files.c.gone_at.is_(None))
-    return connection.scalar(statement) or 0
-
-
 def put_project(tx: Transaction, stage: IndexName, entry: HostedProject, *, now: float) -> None:
     """Note a project as it is now."""
     tx.sql.execute(_PUT_PROJECT, {
@@ -121,8 +127,14 @@ def forget_project(tx: Transaction, stage: IndexName, name: ProjectName) -> None
 
 def put_release(tx: Transaction, stage: IndexName, name: ProjectName, entry: Release) -> None:
     """Note a release as it is now."""
-    row = {"stage": stage, "project": name, "version": entry.version, "keys": json.dumps(entry.keys)}
-    tx.sql.execute(_PUT_RELEASE, {**row, "yanked": entry.yanked})
+    tx.sql.execute(_PUT_RELEASE, {
+        "stage": stage,
+        "project": name,
+        "version": entry.version,
+        "canonical": canonicalize_version(entry.version),
+        "keys": json.dumps(entry.keys),
+        "yanked": entry.yanked,
+    })  # fmt: skip
     tx.note(changes.of_project(stage, name))
 
 
@@ -147,11 +159,6 @@ def drop_index(tx: Transaction, stage: IndexName) -> None:
         tx.note(changes.of_project(stage, name))
     for table in (projects, releases, files):
         tx.sql.execute(delete(table).where(table.c.stage == stage))
-
-
-def holds_blob(connection: Connection, digest: str) -> bool:
-    """Whether some private index has a file with these bytes."""
-    return connection.execute(select(files.c.path).where(files.c.digest == digest).limit(1)).first() is not None
 
 
 def _release(row: RowMapping) -> Release:

@@ -1,7 +1,7 @@
 """What an upload means for the index it comes to; releases and files of private indexes as values. Pure."""
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
@@ -121,12 +121,6 @@ def same_version(one: str, other: str) -> bool:
         return one == other
 
 
-def spelled(version: str, known: Iterable[str]) -> str:
-    """How `version` is already spelled among `known`, or as it is: `1.0.0` joins release `1.0`."""
-    known = list(known)
-    return version if version in known else next((have for have in known if same_version(have, version)), version)
-
-
 def newest(versions: Iterable[str]) -> str | None:
     """The newest of these versions, final ones or not; None when there are none."""
     return max(versions, key=version_rank, default=None)
@@ -141,16 +135,18 @@ def version_rank(text: str) -> tuple[bool, Version, str]:
 
 
 def page(
-    project: ProjectName, status: Status | None, releases: Iterable[Release], files: Iterable[StageFile]
+    project: ProjectName, status: Status | None, versions: Mapping[str, str | None], files: Iterable[StageFile]
 ) -> Project:
-    """The simple page of a private index's project. A quarantined one shows no files (PEP 792)."""
+    """The simple page of a private index's project. `versions`: with the reason of those that are yanked.
+
+    A quarantined one shows no files (PEP 792).
+    """
     if status is not None and status.status == "quarantined":
         files = ()
-    known = {release.version: release for release in releases}
     return Project(
         name=project,
-        files=tuple(_listed(file, known) for file in files if file.kind is Kind.RELEASE),
-        versions=tuple(known),
+        files=tuple(_listed(file, versions) for file in files if file.kind is Kind.RELEASE),
+        versions=tuple(versions),
         status=status,
     )
 
@@ -178,9 +174,8 @@ def http_date(at: float) -> str:
     return format_datetime(datetime.fromtimestamp(int(at), UTC), usegmt=True)
 
 
-def _listed(file: StageFile, releases: dict[str, Release]) -> File:
-    release = releases.get(file.version)
-    yanked = file.yanked if file.yanked is not None else (release.yanked if release else None)
+def _listed(file: StageFile, versions: Mapping[str, str | None]) -> File:
+    yanked = file.yanked if file.yanked is not None else versions.get(file.version)
     return File(
         filename=file.filename,
         hashes={"sha256": file.digest},

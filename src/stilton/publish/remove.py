@@ -64,14 +64,11 @@ class Removals:
             self._check_volatile(index, "cannot delete version on non-volatile index", force=force)
             await self._db.record(mirrors.drop_files, stage, project, paths)
             return done
-        known = [release.version for release in self._db.glance(stages.project_releases, stage, project)]
-        spelled = next((one for one in known if one == version), None) or next(
-            (one for one in known if same_version(one, version)), None
-        )
-        if spelled is None:
+        release = self._db.glance(stages.release, stage, project, version)
+        if release is None:
             raise missing
         self._check_volatile(index, "cannot delete version on non-volatile index", force=force)
-        await self._db.record(shelf.take_release, stage, project, spelled, now=self._now())
+        await self._db.record(shelf.take_release, stage, project, release.version, now=self._now())
         return done
 
     async def file(self, actor: Actor, user: str, name: str, path: str, *, force: bool) -> str:

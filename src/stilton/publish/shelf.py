@@ -36,9 +36,8 @@ def register(
     _index(tx, stage)
     entry = stages.project(tx.sql, stage, project)
     publishing.check_open(project, entry.status if entry else None)
-    known = {release.version: release for release in stages.project_releases(tx.sql, stage, project)}
-    spelled = publishing.spelled(version, known)
-    old = known.get(spelled)
+    old = stages.release(tx.sql, stage, project, version)
+    spelled = old.version if old else version
     if entry is None or entry.gone:
         stages.put_project(tx, stage, HostedProject(project, entry.status if entry else None, gone=False), now=now)
     kept = {} if old is None or replace else old.keys
@@ -72,8 +71,7 @@ def put(tx: Transaction, stage: IndexName, file: StageFile, keys: Mapping[str, A
 
 def yank(tx: Transaction, stage: IndexName, project: ProjectName, version: str, yanked: str | None) -> None:
     """Yank a release, or take that back (None). Raises VersionNotFound."""
-    known = [release.version for release in stages.project_releases(tx.sql, stage, project)]
-    release = stages.release(tx.sql, stage, project, publishing.spelled(version, known))
+    release = stages.release(tx.sql, stage, project, version)
     if release is None:
         raise VersionNotFound(project, version)
     stages.put_release(tx, stage, project, msgspec.structs.replace(release, yanked=yanked))
@@ -92,15 +90,15 @@ def take_release(tx: Transaction, stage: IndexName, project: ProjectName, versio
     files = stages.project_files(tx.sql, stage, project)
     _retire(tx, stage, [file for file in files if file.version == version], now=now)
     stages.drop_release(tx, stage, project, version)
-    if not stages.project_releases(tx.sql, stage, project):
+    if not stages.versions(tx.sql, stage, project):
         _leave_name(tx, stage, project, now=now)
 
 
 def take_project(tx: Transaction, stage: IndexName, project: ProjectName, *, now: float) -> None:
     """Remove a project with everything. Its name stays private: see `stages.forget_project`."""
     _retire(tx, stage, stages.project_files(tx.sql, stage, project), now=now)
-    for release in stages.project_releases(tx.sql, stage, project):
-        stages.drop_release(tx, stage, project, release.version)
+    for version in stages.versions(tx.sql, stage, project):
+        stages.drop_release(tx, stage, project, version)
     _leave_name(tx, stage, project, now=now)
 
 

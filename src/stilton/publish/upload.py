@@ -158,8 +158,7 @@ class Uploads:
         return keys, metadata_digest, None if proof is None else self._blobs.put(proof, lasting=True)
 
     def _newest(self, index: Index, project: ProjectName) -> str:
-        releases = self._db.glance(stages.project_releases, index.full_name, project)
-        newest = publishing.newest(release.version for release in releases)
+        newest = publishing.newest(self._db.glance(stages.versions, index.full_name, project))
         if newest is None:
             raise Invalid(f"doczip has no version and {project!r} has no releases to derive one from")
         return newest

@@ -25,10 +25,12 @@ def upgrade() -> None:
         sa.Column("stage", sa.String(), nullable=False),
         sa.Column("project", sa.String(), nullable=False),
         sa.Column("version", sa.String(), nullable=False),
+        sa.Column("canonical", sa.String(), nullable=False),
         sa.Column("keys", sa.Text(), nullable=False),
         sa.Column("yanked", sa.String()),
         sa.PrimaryKeyConstraint("stage", "project", "version", name="pk_releases"),
     )
+    op.create_index("ix_releases_canonical", "releases", ["stage", "project", "canonical"])
     op.create_table(
         "files",
         sa.Column("stage", sa.String(), nullable=False),
