@@ -1,7 +1,5 @@
 """Versions of a project seen through an index, with their metadata and every file: devpi's JSON is made of it."""
 
-from collections.abc import Iterator
-
 import msgspec
 
 from stilton.catalog.indexes import Indexes
@@ -10,7 +8,6 @@ from stilton.db import stages
 from stilton.db.database import Database
 from stilton.domain.errors import ProjectNotFound, VersionNotFound
 from stilton.domain.files import File, by_version
-from stilton.domain.indexes import Index
 from stilton.domain.inheritance import Source
 from stilton.domain.names import IndexName, ProjectName
 from stilton.domain.permission import Actor
@@ -56,14 +53,14 @@ class Releases:
         """
         index = await self._indexes.readable(actor, user, name)
         if not inherited and not index.is_mirror:
-            entry = self._db.glance(stages.project, index.full_name, project)
-            if entry is None or entry.gone:
+            versions = await self._published(index.full_name, project)
+            if versions is None:
                 raise ProjectNotFound(project, index.full_name)
-            return {version.release.version: [version] for version in self._published(index.full_name, project)}
+            return {version.release.version: [version] for version in versions}
         view = await self._views.look(actor, index, project)
         found: Versions = {}
         for part in view.parts:
-            for text, version in self._of_part(part, project):
+            for text, version in await self._of_part(part, project):
                 found.setdefault(text, []).append(version)
         return found
 
@@ -81,21 +78,18 @@ class Releases:
         hidden = self._indexes.hidden(actor, index)
         return [one for one in self._indexes.sources(actor, index, project) if one.index not in hidden]
 
-    def file(self, index: Index, path: str) -> StageFile | None:
-        """A private index's file, there or gone."""
-        return self._db.glance(stages.file, index.full_name, path)
+    async def _of_part(self, part: Part, project: ProjectName) -> list[tuple[str, Version]]:
+        if self._indexes.is_mirror(part.index):
+            grouped = by_version(part.project).items()
+            return [(text, Mirrored(part.index, project, text, tuple(files))) for text, files in grouped]
+        versions = await self._published(part.index, project) or []
+        return [(version.release.version, version) for version in versions]
 
-    def _of_part(self, part: Part, project: ProjectName) -> Iterator[tuple[str, Version]]:
-        if not self._indexes.is_mirror(part.index):
-            for version in self._published(part.index, project):
-                yield version.release.version, version
-            return
-        for text, files in by_version(part.project).items():
-            yield text, Mirrored(part.index, project, text, tuple(files))
-
-    def _published(self, stage: IndexName, project: ProjectName) -> list[Published]:
+    async def _published(self, stage: IndexName, project: ProjectName) -> list[Published] | None:
+        found = await self._db.read(stages.contents, stage, project, with_metadata=True)
+        if found is None:
+            return None
         files: dict[str, list[StageFile]] = {}
-        for file in self._db.glance(stages.project_files, stage, project):
+        for file in found.files:
             files.setdefault(file.version, []).append(file)
-        releases = self._db.glance(stages.project_releases, stage, project)
-        return [Published(stage, release, tuple(files.get(release.version, ()))) for release in releases]
+        return [Published(stage, release, tuple(files.get(release.version, ()))) for release in found.releases]

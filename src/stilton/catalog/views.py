@@ -85,16 +85,14 @@ class Views:
     async def _part(self, source: Source, project: ProjectName) -> Part:
         if source.is_mirror:
             return await self._of_mirror(source.index, project)
-        page = self._stage_page(source.index, project)
+        page = await self._stage_page(source.index, project)
         return Part(source.index, page, page, ALWAYS)
 
-    def _stage_page(self, stage: IndexName, project: ProjectName) -> Project:
-        entry = self._db.glance(stages.project, stage, project)
-        if entry is None or entry.gone:
+    async def _stage_page(self, stage: IndexName, project: ProjectName) -> Project:
+        found = await self._db.read(stages.contents, stage, project, with_metadata=False)
+        if found is None:
             raise ProjectNotFound(project, stage)
-        versions = self._db.glance(stages.versions, stage, project)
-        files = self._db.glance(stages.project_files, stage, project)
-        return publishing.page(project, entry.status, versions, files)
+        return publishing.page(project, found.project.status, found.versions, found.files)
 
     async def _of_mirror(self, name: IndexName, project: ProjectName) -> Part:
         try:

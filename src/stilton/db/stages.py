@@ -88,6 +88,24 @@ def project_files(connection: Connection, stage: IndexName, name: ProjectName) -
     return [_file(row) for row in connection.execute(_FILES, {"s": stage, "p": name}).mappings()]
 
 
+class Contents(msgspec.Struct, frozen=True):
+    """A project as it was at one moment. `releases`: by version; their metadata only when it was asked for."""
+
+    project: HostedProject
+    versions: dict[str, str | None]
+    releases: list[Release]
+    files: list[StageFile]
+
+
+def contents(connection: Connection, stage: IndexName, name: ProjectName, *, with_metadata: bool) -> Contents | None:
+    """Everything of a project; None when the index does not have it (any more). May be thousands of rows."""
+    entry = project(connection, stage, name)
+    if entry is None or entry.gone:
+        return None
+    known = project_releases(connection, stage, name) if with_metadata else []
+    return Contents(entry, versions(connection, stage, name), known, project_files(connection, stage, name))
+
+
 def files_named(connection: Connection, stage: IndexName, name: ProjectName, filename: str) -> list[StageFile]:
     """Every file of this name that the project has or had."""
     return [_file(row) for row in connection.execute(_NAMED, {"s": stage, "p": name, "f": filename}).mappings()]

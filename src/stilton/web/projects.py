@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import anyio.to_thread
 import msgspec
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -24,6 +25,8 @@ from stilton.web.auth import Auth
 from stilton.web.forms import body, json_object
 from stilton.web.urls import Here, path_to
 
+INLINE_VERSIONS = 100
+"""More than these are put together off the event loop."""
 _PUSH_KEYS = frozenset({
     "name", "version", "targetindex", "posturl", "username", "password", "register_project", "no_docs", "only_docs",
 })  # fmt: skip
@@ -68,7 +71,11 @@ class Projects:
             actor, user, name, project, inherited="ignore_bases" not in request.query_params
         )
         base = self._here.base(request.scope)
-        return answer("projectconfig", {text: _data(base, found) for text, found in versions.items()})
+
+        def made() -> Response:
+            return answer("projectconfig", {text: _data(base, found) for text, found in versions.items()})
+
+        return made() if len(versions) <= INLINE_VERSIONS else await anyio.to_thread.run_sync(made)
 
     async def version(self, request: Request) -> Response:
         """One version."""
