@@ -1,5 +1,6 @@
 """Indexes: created, configured, removed. How they are read: `catalog.indexes`."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ from stilton.domain.errors import Conflict, Denied, IndexNotFound, Invalid, User
 from stilton.domain.indexes import Index, without_credentials
 from stilton.domain.names import IndexName, check_account_name
 from stilton.domain.permission import Actor, Policy, Right
+
+log = logging.getLogger(__name__)
 
 Change = Callable[[Mapping[str, Any], configuration.Exists], dict[str, Any]]
 
@@ -27,7 +30,9 @@ class IndexAdmin:
         if not self._policy.may_user(actor, Right.CREATE_INDEX, user):
             raise Denied(f"no permission to create index {full_name}", login=actor.name is None)
         check_account_name("indexname", name)
-        return await self._db.record(self._create, actor, user, name, given)
+        index = await self._db.record(self._create, actor, user, name, given)
+        log.info("%s created index %s", actor.name, full_name)
+        return index
 
     async def modify(
         self, actor: Actor, user: str, name: str, change: Mapping[str, Any] | Sequence[object], *, error_on_noop: bool
@@ -36,11 +41,14 @@ class IndexAdmin:
 
         Raises IndexNotFound, Denied, Invalid.
         """
-        return await self._db.record(self._modify, actor, user, name, change, error_on_noop=error_on_noop)
+        index = await self._db.record(self._modify, actor, user, name, change, error_on_noop=error_on_noop)
+        log.info("%s changed index %s", actor.name, index.full_name)
+        return index
 
     async def delete(self, actor: Actor, user: str, name: str) -> None:
         """Remove an index with all that is on it. Raises IndexNotFound, Denied."""
         await self._db.record(self._delete, actor, user, name)
+        log.info("%s removed index %s/%s", actor.name, user, name)
 
     def _create(self, tx: Transaction, actor: Actor, user: str, name: str, given: Mapping[str, Any]) -> Index:
         if accounts.pwhash(tx.sql, user) is None:

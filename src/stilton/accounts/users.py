@@ -1,5 +1,6 @@
 """Users: shown, created, changed, removed."""
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ from stilton.domain.errors import Conflict, Denied, Invalid, SetupError, UserNot
 from stilton.domain.indexes import Index
 from stilton.domain.names import check_account_name
 from stilton.domain.permission import Actor, Policy, Right
+
+log = logging.getLogger(__name__)
 
 MAX_KEYS_BYTES = 64 << 10
 _SETTABLE = frozenset({"email", "title", "description", "custom_data", "password", "pwhash"})
@@ -60,6 +63,7 @@ class Users:
         pwhash = _pwhash(given) or await self._login.hash(_password(given))
         keys = {**{k: v for k, v in keys.items() if v}, "created": instant(self._now())}
         await self._db.record(_create, user, pwhash, keys)
+        log.info("%s created user %s", actor.name or "somebody", user)
         return {"username": user, **keys}
 
     async def modify(self, actor: Actor, user: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,6 +81,7 @@ class Users:
         pwhash = _pwhash(given)
         if pwhash is None and "password" in given:
             pwhash = await self._login.hash(_password(given))
+        log.info("%s changes %s of user %s", actor.name, ", ".join(sorted(given)) or "nothing", user)
         return await self._db.record(_modify, user, pwhash, keys, instant(self._now()))
 
     async def delete(self, actor: Actor, user: str) -> None:
@@ -86,6 +91,7 @@ class Users:
         if not self.exists(user):
             raise UserNotFound(user)
         await self._db.record(_delete, user)
+        log.info("%s removed user %s", actor.name, user)
 
 
 def _everything(connection: Any) -> tuple[list[dict[str, Any]], list[Index]]:  # noqa: ANN401 - a tool's type

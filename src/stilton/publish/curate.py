@@ -1,5 +1,6 @@
 """What owners say about what is published: yanked (PEP 592), archived and so on (PEP 792). Nothing is removed."""
 
+import logging
 from collections.abc import Callable
 
 import msgspec
@@ -14,6 +15,8 @@ from stilton.domain.indexes import Index
 from stilton.domain.names import IndexName, ProjectName
 from stilton.domain.permission import Actor, Policy, Right
 from stilton.publish import shelf
+
+log = logging.getLogger(__name__)
 
 MAX_REASON_CHARS = 1000
 
@@ -36,11 +39,13 @@ class Curation:
         """
         index = await self._allowed(actor, user, name)
         await self._db.record(shelf.yank, index.full_name, project, version, _reason(yanked))
+        log.info("%s set yanked of %s %s on %s to %r", actor.name, project, version, index.full_name, yanked)
 
     async def yank_file(self, actor: Actor, user: str, name: str, path: str, yanked: bool | str) -> None:
         """The same for one file. Raises FileNotFound, Gone, else as `yank_release`."""
         index = await self._allowed(actor, user, name)
         await self._db.record(_yank_file, index.full_name, path, _reason(yanked))
+        log.info("%s set yanked of %s/%s to %r", actor.name, index.full_name, path, yanked)
 
     async def set_status(
         self, actor: Actor, user: str, name: str, project: ProjectName, status: str, reason: str | None
@@ -56,6 +61,7 @@ class Curation:
             _reason(reason)
         said = None if status == "active" and not reason else Status(status, reason or None)
         await self._db.record(_set_status, index.full_name, project, said, now=self._now())
+        log.info("%s set the status of %s on %s to %s", actor.name, project, index.full_name, status)
 
     async def _allowed(self, actor: Actor, user: str, name: str) -> Index:
         index = await self._indexes.readable(actor, user, name)

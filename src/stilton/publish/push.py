@@ -5,6 +5,7 @@ transaction or none. To another server each file is one upload; the report has a
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,13 +20,15 @@ from stilton.domain import metadata, publishing
 from stilton.domain.errors import Denied, Invalid, Missing, NotFound, UpstreamTrouble
 from stilton.domain.files import File, path_of
 from stilton.domain.holdings import Held
-from stilton.domain.indexes import Index
+from stilton.domain.indexes import Index, without_credentials
 from stilton.domain.names import IndexName, ProjectName
 from stilton.domain.permission import Actor, Policy, Right
 from stilton.domain.publishing import Kind, Release, StageFile
 from stilton.metrics import Metrics
 from stilton.publish import shelf
 from stilton.upstream.publisher import Publisher, Sending
+
+log = logging.getLogger(__name__)
 
 Action = list[Any]
 """A line of devpi's `actionlog`: status, what, and with which thing."""
@@ -91,6 +94,7 @@ class Pushes:
         now = self._now()
         done = await self._db.record(_store, to.full_name, wish, cargo, actor.name, now=now)
         self._metrics.count("published", "push")
+        log.info("%s pushed %s %s from %s to %s", actor.name, wish.project, wish.version, cargo.source, to.full_name)
         return done
 
     async def to_server(
@@ -118,7 +122,11 @@ class Pushes:
             # PyPI does not know registering any more (410): files come all the same.
             if status not in (200, 201) and not (sending.label[0] == "register" and status == 410):
                 break
-        return bool(done) and done[-1][0] in (200, 201), done
+        log.info(
+            "%s pushed %s %s from %s to %s: %d steps, the last one %s",
+            actor.name, wish.project, wish.version, cargo.source, without_credentials(url), len(done), done[-1][0],
+        )  # fmt: skip
+        return done[-1][0] in (200, 201), done
 
     async def _cargo(self, actor: Actor, source: Index, wish: Wish) -> Cargo:
         """The release, every byte of it here. Only the index's own: what it inherits is pushed from there."""

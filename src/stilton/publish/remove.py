@@ -4,6 +4,7 @@ What is removed is gone for clients at once; URLs of files say so (410). The nam
 removed private project stays private until its owner lets it go.
 """
 
+import logging
 from collections.abc import Callable
 
 from stilton.catalog.indexes import Indexes
@@ -15,6 +16,8 @@ from stilton.domain.names import IndexName, ProjectName, version_of
 from stilton.domain.permission import Actor, Policy, Right
 from stilton.domain.publishing import same_version
 from stilton.publish import shelf
+
+log = logging.getLogger(__name__)
 
 
 class Removals:
@@ -39,14 +42,15 @@ class Removals:
             self._check_volatile(index, f"project {project!r} is on non-volatile index {stage}", force=force)
             if not await self._db.record(mirrors.drop_project, stage, project):
                 raise Missing("project not found")
-            return f"project {project} deleted from stage {stage}"
+            return _done(actor, f"project {project} deleted from stage {stage}")
         entry = self._db.glance(stages.project, stage, project)
         if entry is None or (entry.gone and not forget):
             raise Missing("project not found")
         if not entry.gone:
             self._check_volatile(index, f"project {project!r} is on non-volatile index {stage}", force=force)
         await self._db.record(_project, stage, project, forget=forget, now=self._now())
-        return f"project {project} deleted from stage {stage}" + (", its name is free" if forget else "")
+        free = ", its name is free" if forget else ""
+        return _done(actor, f"project {project} deleted from stage {stage}{free}")
 
     async def release(
         self, actor: Actor, user: str, name: str, project: ProjectName, version: str, *, force: bool
@@ -63,13 +67,13 @@ class Removals:
                 raise missing
             self._check_volatile(index, "cannot delete version on non-volatile index", force=force)
             await self._db.record(mirrors.drop_files, stage, project, paths)
-            return done
+            return _done(actor, done, on=stage)
         release = self._db.glance(stages.release, stage, project, version)
         if release is None:
             raise missing
         self._check_volatile(index, "cannot delete version on non-volatile index", force=force)
         await self._db.record(shelf.take_release, stage, project, release.version, now=self._now())
-        return done
+        return _done(actor, done, on=stage)
 
     async def file(self, actor: Actor, user: str, name: str, path: str, *, force: bool) -> str:
         """Remove a file; what was done. Raises IndexNotFound, Denied, Missing, Gone."""
@@ -82,7 +86,7 @@ class Removals:
                 raise Missing(f"package {relative!r} doesn't exist")
             self._check_volatile(index, "cannot delete version on non-volatile index", force=force)
             await self._db.record(mirrors.drop_files, stage, held.project, [path])
-            return f"package {relative!r} deleted"
+            return _done(actor, f"package {relative!r} deleted")
         entry = self._db.glance(stages.file, stage, path)
         if entry is None:
             raise Missing(f"package {relative!r} doesn't exist")
@@ -90,7 +94,7 @@ class Removals:
             raise Gone(relative)
         self._check_volatile(index, "cannot delete version on non-volatile index", force=force)
         await self._db.record(shelf.take_file, stage, entry, now=self._now())
-        return f"package {relative!r} deleted"
+        return _done(actor, f"package {relative!r} deleted")
 
     async def _allowed(self, actor: Actor, user: str, name: str) -> Index:
         index = await self._indexes.readable(actor, user, name)
@@ -101,6 +105,11 @@ class Removals:
     def _check_volatile(self, index: Index, message: str, *, force: bool) -> None:
         if not index.is_volatile and not force:
             raise Denied(message)
+
+
+def _done(actor: Actor, text: str, *, on: str | None = None) -> str:
+    log.info("%s: %s%s", actor.name, text, f" on {on}" if on else "")
+    return text
 
 
 def _project(tx: Transaction, stage: IndexName, project: ProjectName, *, forget: bool, now: float) -> None:

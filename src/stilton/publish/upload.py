@@ -6,6 +6,7 @@ that the client sends are checked, the archive is opened and believed before the
 
 import asyncio
 import hmac
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -23,6 +24,8 @@ from stilton.domain.permission import Actor, Policy, Right
 from stilton.domain.publishing import Kind, StageFile, Verdict
 from stilton.metrics import Metrics
 from stilton.publish import archives, provenance, shelf
+
+log = logging.getLogger(__name__)
 
 Fields = Mapping[str, Sequence[str]]
 """A form's fields, each with all its values."""
@@ -132,6 +135,7 @@ class Uploads:
     async def _put(self, index: Index, entry: StageFile, keys: Mapping[str, Any], upload: Upload) -> Verdict:
         await asyncio.to_thread(upload.adopt)
         verdict = await self._db.record(shelf.put, index.full_name, entry, keys, now=entry.uploaded_at)
+        log.info("%s uploaded %s to %s", entry.log[-1]["who"], entry.filename, index.full_name)
         self._metrics.count("published", entry.kind.value)
         return verdict
 
