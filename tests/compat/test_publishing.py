@@ -217,8 +217,8 @@ def test_uv_shows_why_another_file_under_the_same_name_is_refused(place: Place, 
     ("path", "secret", "words"),
     [
         ("team/uv-wrong/", "wrong", f"no permission to submit to team/uv-wrong. {NOT_RIGHT}"),
-        ("team/uv-wrong/+simple/", PASSWORD, "this URL takes no uploads; upload to URL/team/uv-wrong/"),
-        ("team/uv-wrong/+simple/uved/", PASSWORD, "this URL takes no uploads; upload to URL/team/uv-wrong/"),
+        ("team/uv-wrong/+simple/", PASSWORD, "this URL takes no uploads; upload to SERVER/team/uv-wrong/"),
+        ("team/uv-wrong/+simple/uved/", PASSWORD, "this URL takes no uploads; upload to SERVER/team/uv-wrong/"),
         ("team/nowhere/", PASSWORD, "The stage team/nowhere could not be found."),
         ("root/pypi/", PASSWORD, "cannot submit to mirror index root/pypi"),
     ],
@@ -230,7 +230,7 @@ def test_uv_is_told_what_is_wrong(place: Place, tmp_path: Path, path: str, secre
     done = uv_publish(place, f"{place.server.url}/{path}", *files, secret=secret)
 
     assert done.returncode == 2
-    assert words.replace("URL", place.server.url) in done.stderr
+    assert words.replace("SERVER", place.server.url) in done.stderr
     assert place.files("team/uv-wrong", "uved") == {}
 
 
@@ -269,12 +269,21 @@ def test_flit_builds_and_publishes_and_may_do_it_again(place: Place, tmp_path: P
     (tmp_path / "pyproject.toml").write_text(
         '[build-system]\nrequires = ["flit_core"]\nbuild-backend = "flit_core.buildapi"\n'
         '[project]\nname = "flitted"\ndynamic = ["version", "description"]\ndependencies = ["dep"]\n'
+        'requires-python = ">=3.11"\n'
     )
     (tmp_path / "pypirc").write_text(
         f"[distutils]\nindex-servers = dev\n[dev]\nrepository = {place.url(index)}\n"
         f"username = team\npassword = {PASSWORD}\n"
     )
-    flit = (CLIENTS / "flit", "publish", "--pypirc", tmp_path / "pypirc", "--repository", "dev", "--no-use-vcs")
+    flit: list[str | Path] = [
+        CLIENTS / "flit",
+        "publish",
+        "--pypirc",
+        tmp_path / "pypirc",
+        "--repository",
+        "dev",
+        "--no-use-vcs",
+    ]
 
     first = place.run(*flit, cwd=tmp_path)
     second = place.run(*flit, cwd=tmp_path)
@@ -287,19 +296,14 @@ def test_hatch_publishes_what_a_private_index_does_not_have_yet(place: Place, tm
     index = place.index("hatch", acl_pkg_read=["team"])
     dists = (a_wheel("hatched", "1.0"), an_sdist("hatched", "1.0"))
     files = written(tmp_path / "dist", *dists)
-    hatch = (CLIENTS / "hatch", "publish", "-n", "-u", "team", "-a", PASSWORD, "-r", place.url(index))
+    hatch: list[str | Path] = [CLIENTS / "hatch", "publish", "-n", "-u", "team", "-a", PASSWORD, "-r", place.url(index)]
 
     first = place.run(*hatch, files[0], cwd=tmp_path)
     second = place.run(*hatch, "dist", cwd=tmp_path)
-    shown = re.search(r"http://127\.0\.0\.1:\d+(/\S+)", first.stdout)
 
     assert first.returncode == second.returncode == 0, first.stderr + second.stderr
     said = dict(re.findall(r"(\S+) \.\.\. (.+)", second.stderr))
     assert said == {f"dist/{dists[0].filename}": "already exists", f"dist/{dists[1].filename}": "success"}
-    # The address it shows is one of ours.
-    assert shown
-    answer = place.server.get(shown[1], Authorization=basic("team"), Accept="application/json")
-    assert answer[0] == 200, answer
 
 
 # -- installing what was published ----------------------------------------------------------------
@@ -307,7 +311,7 @@ def test_hatch_publishes_what_a_private_index_does_not_have_yet(place: Place, tm
 
 def install(place: Place, tool: str, index_url: str, target: Path, *arguments: str) -> Done:
     """Install with pip or uv into `target`, without a cache."""
-    common = ("--no-cache-dir", "--target", target, "--index-url", index_url, *arguments)
+    common: list[str | Path] = ["--no-cache-dir", "--target", target, "--index-url", index_url, *arguments]
     if tool == "uv":
         return place.run(BIN / "uv", "pip", "install", "--python", sys.executable, *common)
     return place.run(sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--retries", "1", *common)
@@ -378,6 +382,75 @@ def test_releases_have_the_time_at_which_they_were_uploaded(
     assert dependency.returncode == after.returncode == 0, dependency.stderr + after.stderr
     assert installed(tmp_path / "dependency") == {"dep": "1.5"}
     assert installed(tmp_path / "after") == {"secret": "1.0", "dep": "1.5"}
+
+
+def test_uv_locks_and_installs_a_project_that_needs_a_private_release(
+    place: Place, private: str, tmp_path: Path
+) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "proj"\nversion = "0.1"\nrequires-python = ">=3.11"\ndependencies = ["secret"]\n'
+        f'[[tool.uv.index]]\nname = "ours"\nurl = "{place.simple(private)}"\ndefault = true\n'
+    )
+    env = {"UV_INDEX_OURS_USERNAME": "team", "UV_INDEX_OURS_PASSWORD": PASSWORD, "UV_NO_CONFIG": "0"}
+
+    def uv(*arguments: str) -> Done:
+        return place.run(BIN / "uv", *arguments, "--python", sys.executable, cwd=tmp_path, **env)
+
+    lock, sync, check = uv("lock"), uv("sync", "--frozen"), uv("lock", "--check")
+
+    for done in (lock, sync, check):
+        assert done.returncode == 0, done.stderr
+    assert installed(next(tmp_path.glob(".venv/lib/*/site-packages"))) == {"secret": "1.0", "dep": "1.5"}
+    # Files whose size and time are told are locked with them.
+    files = re.findall(
+        r'url = "[^"]+/([^/"]+)", hash = "sha256:\w+", size = \d+, upload-time =', (tmp_path / "uv.lock").read_text()
+    )
+    assert files == ["dep-1.5-py3-none-any.whl", "secret-1.0-py3-none-any.whl"]
+
+
+def test_poetry_locks_and_installs_a_project_that_needs_a_private_release(
+    place: Place, private: str, tmp_path: Path
+) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "proj"\nversion = "0.1"\nrequires-python = ">=3.11"\ndependencies = ["secret"]\n'
+        "[tool.poetry]\npackage-mode = false\n"
+        f'[[tool.poetry.source]]\nname = "ours"\nurl = "{place.simple(private)}"\npriority = "primary"\n'
+    )
+    env = {
+        "POETRY_HTTP_BASIC_OURS_USERNAME": "team",
+        "POETRY_HTTP_BASIC_OURS_PASSWORD": PASSWORD,
+        "POETRY_VIRTUALENVS_IN_PROJECT": "true",
+        "POETRY_VIRTUALENVS_OPTIONS_NO_PIP": "true",
+        "VIRTUALENV_NO_PERIODIC_UPDATE": "1",
+        "POETRY_CACHE_DIR": str(tmp_path / "cache"),
+    }
+
+    lock = place.run(CLIENTS / "poetry", "lock", "-n", cwd=tmp_path, **env)
+    sync = place.run(CLIENTS / "poetry", "install", "-n", cwd=tmp_path, **env)
+
+    assert lock.returncode == sync.returncode == 0, lock.stderr + sync.stderr
+    assert installed(next(tmp_path.glob(".venv/lib/*/site-packages"))) == {"secret": "1.0", "dep": "1.5"}
+
+
+# -- servers of another kind ----------------------------------------------------------------------
+
+
+def test_tools_show_why_a_large_file_is_refused(place: Place, tmp_path: Path) -> None:
+    make_serverdir(tmp_path / "server", place.upstream.url)
+    files = written(tmp_path, a_wheel("large", payload=bytes(8_000_000)))
+    with a_server(tmp_path / "server", "--max-request-body-size", "1000000") as server:
+        strict = Place(server, place.upstream, place.home)
+        server.send_json("PUT", "/team", {"password": PASSWORD})
+        index = strict.index("dev")
+        by_twine = twine(strict, strict.url(index), "--verbose", *files)
+        by_uv = uv_publish(strict, strict.url(index), *files)
+        kept = strict.files(index, "large")
+
+    assert by_twine.returncode == 1
+    assert "uploads of more than 1000000 bytes are not taken" in by_twine.stdout
+    assert by_uv.returncode == 2
+    assert "uploads of more than 1000000 bytes are not taken" in by_uv.stderr
+    assert kept == {}
 
 
 def test_what_was_uploaded_is_there_for_the_next_request_to_any_worker(place: Place, tmp_path: Path) -> None:

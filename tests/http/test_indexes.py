@@ -1,6 +1,7 @@
 """Users and indexes over HTTP: made, changed, refused (protocol reference 2.2)."""
 
 import asyncio
+import base64
 from typing import Any
 
 import pytest
@@ -441,3 +442,43 @@ async def test_a_password_that_looks_like_a_token_is_refused(world: World, passw
     for method, url in (("PUT", "/new"), ("PATCH", "/team")):
         assert (await send(world, method, url, {"password": password})).status == 400
     assert world.everything() == before
+
+
+async def test_a_password_may_come_in_latin_1(world: World) -> None:
+    await world.client.send("PUT", "/pete", {"password": "w\u00f6rt"})
+
+    for encoding in ("utf-8", "latin-1"):
+        pair = base64.b64encode("pete:w\u00f6rt".encode(encoding)).decode()
+        api = await world.client.get("/+api", authorization=f"Basic {pair}")
+        assert api.json["result"]["authstatus"] == ["ok", "pete", []]
+
+
+async def test_devpis_client_is_told_to_log_in_the_way_it_understands(world: World) -> None:
+    await an_index(world.client, "team", "secret", acl_pkg_read="team")
+    client = {"user_agent": "devpi-client/7.3.0 (py3.11)", "accept": "application/json"}
+
+    nobody = await world.client.get("/team/secret?no_projects=", **client)
+    dead = base64.b64encode(b"team:stilton-login-dead").decode()
+    expired = await world.client.get("/team/secret?no_projects=", x_devpi_auth=dead, **client)
+    pip = await world.client.get("/team/secret/+simple/", user_agent="pip/26.0")
+
+    assert nobody.status == 403
+    assert (expired.status, expired.headers["location"]) == (401, "/+login")
+    assert "not right, or not any more" in expired.json["message"]
+    assert (pip.status, pip.headers["www-authenticate"]) == (401, 'Basic realm="pypi"')
+
+
+async def test_who_is_known_is_not_told_that_he_is_not(world: World) -> None:
+    await upload(world.client, "team/dev", a_wheel())
+
+    answer = await send(world, "PUSH", "/team/dev", {"name": "pkg", "version": "1.0", "targetindex": "root/pypi"})
+
+    assert answer.status == 401
+    assert answer.json["message"] == "user 'team' cannot upload to 'root/pypi'"
+
+
+async def test_a_version_has_its_url_with_and_without_a_slash(world: World) -> None:
+    await upload(world.client, "team/dev", a_wheel())
+
+    for url in ("/team/dev/pkg/1.0", "/team/dev/pkg/1.0/"):
+        assert (await world.client.get(url)).status == 200

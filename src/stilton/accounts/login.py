@@ -129,7 +129,7 @@ class Login:
             return True
         self._check_tries(user, credentials.peer)
         if (self._wrong.get(key) or 0.0) > now:
-            return self._count(user, credentials.peer)
+            return False  # the same again is no new guess: an old password in some job locks nobody out
         # A farm of clients that begin at once with one password is one check.
         if await self._checks.join(key, lambda: self._bench.check(pwhash, secret)):
             self._right.put(key, now + REMEMBERED_S)

@@ -62,8 +62,6 @@ class Uploads:
         if not self._policy.may(actor, Right.UPLOAD, index):
             if index.is_mirror:
                 raise IndexNotFound(index.full_name, "cannot submit to mirror index")
-            if not self._policy.may(actor, Right.READ, index) and actor.name is not None:
-                raise IndexNotFound(index.full_name)
             raise Denied(f"no permission to submit to {index.full_name}", login=actor.name is None)
         return index
 

@@ -63,6 +63,7 @@ class Front:
             if ready is not None:
                 await self._pages.send_ready(scope, send, *ready)
                 return
+        scope = self._below_mount(scope)
         began = _Began(send)
         started = time.perf_counter()
         try:
@@ -77,7 +78,6 @@ class Front:
             self._timed("request", time.perf_counter() - started)
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope = self._below_mount(scope)
         path: str = scope["path"]
         if len(path) > MAX_PATH_CHARS or _FORBIDDEN.search(scope.get("raw_path") or b""):
             await self._bad_path(scope, send)

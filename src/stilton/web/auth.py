@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from stilton.accounts.login import TOKEN_USER, Credentials, Login
 from stilton.domain.permission import ANYBODY, Actor
-from stilton.web.http import Scope, header
+from stilton.web.http import IN_VAIN, Scope, header
 
 MAX_HEADER_CHARS = 8192
 _ACTOR = "stilton.actor"
@@ -29,6 +29,7 @@ class Auth:
         if known is None:
             sent = self._credentials(scope)
             known = scope[_ACTOR] = ANYBODY if sent is None else await self._login.actor(sent)
+            scope[IN_VAIN] = sent is not None and known.name is None
         actor: Actor = known
         return actor
 
@@ -57,8 +58,13 @@ class Auth:
         if len(encoded) > MAX_HEADER_CHARS:
             return None
         try:
-            text = base64.b64decode(encoded, validate=True).decode()
+            raw = base64.b64decode(encoded, validate=True)
         except (binascii.Error, ValueError):
             return None
+        try:
+            text = raw.decode()
+        except UnicodeDecodeError:
+            # pip and twine send Latin-1 (RFC 7617 §2 leaves it open).
+            text = raw.decode("latin-1")
         user, colon, secret = text.partition(":")
         return Credentials(user, secret, self.peer(scope)) if colon else None

@@ -21,6 +21,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
+IN_VAIN = "stilton.in_vain"
+"""Set in a scope whose credentials made nobody of the client (`web.auth`)."""
 # Error type → (status, title). The first that fits counts.
 STATUS: tuple[tuple[type[Exception], int, str], ...] = (
     (errors.Gone, 410, "Gone"),
@@ -92,12 +94,24 @@ class Answers:
         if isinstance(error, errors.UpstreamUnavailable | errors.TooManyTries | errors.Busy):
             wait_s = max(1, math.ceil(error.retry_after_s or 1))
             headers.append((b"retry-after", b"%d" % min(wait_s, 60)))
-        if status == 401:
-            headers.append((b"www-authenticate", b'Basic realm="pypi"'))
-            if header(scope, b"authorization") or header(scope, b"x-devpi-auth"):
-                detail += ". The user name, password or token that was sent is not right, or not any more"
+        if status == 401 and isinstance(error, errors.Denied):
+            status, title, detail = self._login(scope, detail, headers)
         kind, body = problem(scope, status, title, detail)
         await self.send(scope, send, status, [(b"content-type", kind), *headers], body)
+
+    def _login(self, scope: Scope, detail: str, headers: list[Header]) -> tuple[int, str, str]:
+        """Status, title and words for one who should log in."""
+        in_vain = scope.get(IN_VAIN, False)
+        if in_vain:
+            detail += ". The user name, password or token that was sent is not right, or not any more"
+            if header(scope, b"x-devpi-auth"):
+                # By this devpi-client 7 knows that it may forget its token.
+                headers.append((b"location", b"/+login"))
+        elif is_devpi_client(scope) and scope["method"] == "GET":
+            # It takes 403 for "log in first" and goes on, 401 for the end.
+            return 403, "Forbidden", detail
+        headers.append((b"www-authenticate", b'Basic realm="pypi"'))
+        return 401, "Unauthorized", detail
 
     def drain_log(self) -> list[tuple[float, str, str, int]]:
         """Requests since the last call: (Unix seconds, method, path, status)."""
@@ -130,7 +144,7 @@ def problem(scope: Scope, status: int, title: str, detail: str) -> tuple[bytes, 
         if status in (401, 403):
             said |= {"code": f"{status} {title}", "title": title}
         return b"application/json", msgspec.json.encode(said) + b"\n"
-    if (header(scope, b"user-agent") or "").startswith("devpi-client/"):
+    if is_devpi_client(scope):
         # Of a failed upload devpi-client 7 shows the reason phrase, which HTTP/2 and this server
         # have not, or the lines of an action log. Ends with that client.
         return b"application/json", devpi_json.reply("actionlog", [detail], detail)
@@ -138,6 +152,11 @@ def problem(scope: Scope, status: int, title: str, detail: str) -> tuple[bytes, 
         # Upload tools show the whole body.
         return b"text/plain; charset=utf-8", f"{detail}\n".encode()
     return b"text/plain; charset=utf-8", f"{status} {title}\n\n{detail}\n".encode()
+
+
+def is_devpi_client(scope: Scope) -> bool:
+    """Whether devpi's client is asking."""
+    return (header(scope, b"user-agent") or "").startswith("devpi-client/")
 
 
 def _is_uv(scope: Scope) -> bool:

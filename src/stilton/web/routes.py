@@ -14,7 +14,7 @@ GET PUT PATCH DELETE  /{u}[/]            a user
 GET PUT PATCH DELETE  /{u}/{i}[/]        an index
 POST PUSH             /{u}/{i}[/]        upload to it, push from it
 GET PATCH DELETE      /{u}/{i}/{p}[/]    a project
-GET PATCH DELETE      /{u}/{i}/{p}/{v}   a version
+GET PATCH DELETE      /{u}/{i}/{p}/{v}[/]  a version
 POST PATCH DELETE     /{u}/{i}/+f/{path} /{u}/{i}/+e/{path}  a file; GET with `Accept: application/json`: about it
 POST /{u}/{i}/+simple/{p}/refresh        ask upstream now
 """
@@ -105,6 +105,7 @@ def table(
         ("/{user}/{index}/+simple/{project}/", {"POST": uploads.wrong_place}),
         ("/{user}/{index}/+simple/", {"POST": uploads.wrong_place}),
         ("/{user}/{index}/+simple", {"POST": uploads.wrong_place}),
+        ("/{user}/{index}/{project}/{version}/", version),
         ("/{user}/{index}/{project}/{version}", version),
         ("/{user}/{index}/{project}/", project),
         ("/{user}/{index}/{project}", project),
