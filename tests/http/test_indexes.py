@@ -482,3 +482,36 @@ async def test_a_version_has_its_url_with_and_without_a_slash(world: World) -> N
 
     for url in ("/team/dev/pkg/1.0", "/team/dev/pkg/1.0/"):
         assert (await world.client.get(url)).status == 200
+
+
+async def test_about_a_mirrors_file_before_and_after_it_is_here(world: World) -> None:
+    wheel = a_wheel()
+    world.upstream.add("pkg", wheel)
+    url = f"/root/pypi/{wheel.path}"
+
+    before = (await world.client.get(url, accept="application/json")).json
+    await world.client.get(url)
+    after = (await world.client.get(url, accept="application/json")).json
+    await as_root(world, "PATCH", "/root/pypi", ["mirror_use_external_urls=True"])
+
+    assert before["type"] == after["type"] == "releasefilemeta"
+    for shown in (before, after):
+        assert shown["result"]["hash_spec"] == f"sha256={wheel.sha256}"
+        assert shown["result"]["hashes"] == {"sha256": wheel.sha256}
+    assert before["result"]["url"].startswith("http://127.0.0.1")
+
+
+async def test_a_refresh_asks_every_mirror_that_contributes(world: World) -> None:
+    world.upstream.add("public", a_wheel("public"))
+    await world.client.get("/team/dev/+simple/public/")
+    await upload(world.client, "team/dev", a_wheel())
+    seen = len(world.upstream.seen)
+
+    public = await world.client.request("POST", "/team/dev/+simple/public/refresh")
+    private = await world.client.request("POST", "/team/dev/+simple/pkg/refresh")
+    missing = await world.client.request("POST", "/root/pypi/+simple/nothing/refresh")
+
+    assert (public.status, public.headers["location"]) == (302, "/team/dev/+simple/public/")
+    assert (private.status, private.headers["location"]) == (302, "/team/dev/+simple/pkg/")
+    assert missing.status == 404
+    assert [path for _, path, _ in world.upstream.seen[seen:]] == ["/simple/public/", "/simple/nothing/"]
