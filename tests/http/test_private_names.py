@@ -355,11 +355,12 @@ async def test_a_list_of_projects_tells_upstream_nothing_and_has_private_names(w
     assert told(world) == []
 
 
-async def until_counted(world: World, line: str) -> None:
-    """Wait until a metric has a value."""
+async def until_asked(world: World, path: str) -> None:
+    """Wait until upstream is asked for something."""
     with anyio.fail_after(20):
-        while line not in (await world.client.get("/+metrics")).text:
-            pass
+        while not world.upstream.count(path):
+            await world.client.get("/+health/live")
+            await anyio.lowlevel.checkpoint()
 
 
 @pytest.fixture
@@ -372,15 +373,19 @@ async def ahead(tmp_path: Path) -> AsyncIterator[World]:
 
 @pytest.mark.parametrize("listed", [False, True])
 async def test_reading_ahead_stops_at_private_names(ahead: World, listed: bool) -> None:
-    # The one after the private name is read ahead: by then the private one had its turn.
+    # What comes after the private name takes longer: by then that one had its turn.
     ahead.upstream.add("front", a_wheel("front", requires=(f"{NAME}>=1", "behind")))
-    ahead.upstream.add("behind", a_wheel("behind"))
+    for name, behind in (("behind", "farther"), ("farther", "farthest")):
+        ahead.upstream.add(name, a_wheel(name, requires=(behind,)))
+    ahead.upstream.add("farthest", a_wheel("farthest"))
     if listed:
         ahead.upstream.add(NAME, PUBLIC)
     await upload(ahead.client, "team/dev", PRIVATE, NAME)
+    await ahead.client.get("/root/pypi/+simple/")
 
     await ahead.client.get("/root/pypi/+simple/front/", user_agent="pip/26.0")
-    await until_counted(ahead, 'stilton_read_ahead_total{kind="metadata"} 2.0')
+    await until_asked(ahead, "/simple/farthest/")
+    await until_asked(ahead, "/files/farthest-1.0-py3-none-any.whl.metadata")
 
     assert ahead.upstream.count("/simple/behind/") == 1
     assert told(ahead) == []
@@ -506,6 +511,17 @@ async def test_an_explanation_does_not_name_what_may_not_be_read(world: World, o
 
     assert "closed" not in to_others.text
     assert "team/closed hosts the project" in to_readers.text
+
+
+async def test_a_page_does_not_name_a_mirror_that_may_not_be_read(world: World) -> None:
+    await upload(world.client, "team/dev", PRIVATE, NAME)
+    before = await world.client.get(f"/team/dev/+simple/{NAME}/")
+
+    await world.client.send("PATCH", "/root/pypi", ["acl_pkg_read=root"], **root(world))
+    after = await world.client.get(f"/team/dev/+simple/{NAME}/")
+    to_root = await world.client.get(f"/team/dev/+simple/{NAME}/", **root(world))
+
+    assert ["root/pypi" in page.text for page in (before, after, to_root)] == [True, False, True]
 
 
 async def test_who_loses_the_right_to_read_loses_the_page(world: World, over: dict[str, dict[str, str]]) -> None:
