@@ -14,7 +14,7 @@ from stilton.domain import errors
         (errors.VersionNotFound("pkg", "9"), "The version 9 of project pkg does not exist."),
         (errors.FileNotFound("+f/a/b/c"), "no such file: +f/a/b/c"),
         (errors.FileNotFound("x", "gone"), "gone: x"),
-        (errors.Quarantined("pkg"), "pkg is quarantined upstream, its files are not offered"),
+        (errors.Quarantined("pkg"), "pkg is quarantined, its files are not offered"),
         (errors.UpstreamUnavailable("http://u/", "refused"), "upstream http://u/ is unavailable: refused"),
         (errors.OfflineMode("http://u/", "offline mode"), "upstream http://u/ is unavailable: offline mode"),
         (errors.UpstreamRefused("http://u/x", 403), "error 403 getting http://u/x"),

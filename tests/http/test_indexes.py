@@ -8,7 +8,7 @@ import pytest
 
 from stilton.accounts.passwords import hashed
 from tests.support.builders import a_wheel
-from tests.support.client import Answer
+from tests.support.client import Answer, Client
 from tests.support.publish import PASSWORD, a_user, an_index, basic, upload
 from tests.support.upstream import FakeUpstream
 from tests.support.world import World
@@ -57,7 +57,7 @@ async def test_a_new_user_is_shown_without_the_password(world: World) -> None:
         ("a:b", {"password": "x"}, 400, "Any ascii symbol besides -.@_ is blocked."),
         ("..%2e", {"password": "x"}, 400, "can't be used"),
         ("x" * 101, {"password": "x"}, 400, "can't be used"),
-        ("robots.txt", {"password": "x"}, 400, "can't be used"),
+        ("favicon.ico", {"password": "x"}, 400, "can't be used"),
         ("new", [], 400, "a JSON object is expected"),
     ],
 )
@@ -420,19 +420,45 @@ async def test_a_version_is_found_however_it_is_spelled(world: World) -> None:
     assert (missing.status, missing.json["message"]) == (404, "The version 2 of project pkg does not exist.")
 
 
-async def test_a_hash_that_was_made_elsewhere_is_taken(world: World) -> None:
+async def test_a_hash_that_was_made_elsewhere_is_taken_from_root(world: World) -> None:
     pwhash = hashed("from elsewhere")
 
-    made = await send(world, "PUT", "/moved", {"password": "", "pwhash": pwhash}, user=None)
-    login = await world.client.send("POST", "/+login", {"user": "moved", "password": "from elsewhere"})
-    changed = await send(world, "PATCH", "/team", {"pwhash": pwhash})
-    again = await world.client.send("POST", "/+login", {"user": "team", "password": "from elsewhere"})
-    refused = await world.client.send(
-        "PATCH", "/team", {"pwhash": "md5:x"}, authorization=basic("team", "from elsewhere")
-    )
+    made = await as_root(world, "PUT", "/moved", {"password": "", "pwhash": pwhash})
+    changed = await as_root(world, "PATCH", "/team", {"pwhash": pwhash})
 
-    assert (made.status, login.status, changed.status, again.status) == (201, 200, 200, 200)
-    assert (refused.status, refused.json["message"]) == (400, "pwhash takes an argon2 hash, it begins with $argon2id$")
+    assert (made.status, changed.status) == (201, 200)
+    for user in ("moved", "team"):
+        login = await world.client.send("POST", "/+login", {"user": user, "password": "from elsewhere"})
+        assert login.status == 200
+
+
+@pytest.mark.parametrize(
+    "pwhash",
+    [
+        "md5:x",
+        "$argon2id$v=19$m=8,t=4294967295,p=1$YWFhYWFhYWE$YWFhYWFhYWFhYWFhYWFhYQ",
+        "$argon2id$v=19$m=4294967295,t=1,p=1$YWFhYWFhYWE$YWFhYWFhYWFhYWFhYWFhYQ",
+        "$argon2id$v=19$m=8,t=1,p=1$\u00e9$\u00e9",
+        "$argon2id$v=19$m=8,t=1,p=1$YWE$YWE",
+    ],
+)
+async def test_a_hash_that_cannot_be_checked_in_bounded_time_is_refused(world: World, pwhash: str) -> None:
+    before = world.everything()
+
+    answer = await as_root(world, "PATCH", "/team", {"pwhash": pwhash})
+
+    assert answer.status == 400
+    assert "argon2" in answer.json["message"]
+    assert world.everything() == before
+
+
+async def test_hashes_of_users_are_refused(world: World) -> None:
+    before = world.everything()
+
+    for user, method, url in (("team", "PATCH", "/team"), (None, "PUT", "/new")):
+        answer = await send(world, method, url, {"password": "x", "pwhash": hashed("x")}, user=user)
+        assert answer.status in (401, 403)
+    assert world.everything() == before
 
 
 @pytest.mark.parametrize("password", ["stilton-login-x", "x" * 5000])
@@ -515,3 +541,96 @@ async def test_a_refresh_asks_every_mirror_that_contributes(world: World) -> Non
     assert (private.status, private.headers["location"]) == (302, "/team/dev/+simple/pkg/")
     assert missing.status == 404
     assert [path for _, path, _ in world.upstream.seen[seen:]] == ["/simple/public/", "/simple/nothing/"]
+
+
+async def test_a_removed_users_name_has_no_rights_left(world: World) -> None:
+    await a_user(world.client, "ci")
+    await send(world, "PATCH", "/team/dev", ["acl_upload+=ci", "acl_pkg_read=team,ci"])
+
+    await as_root(world, "DELETE", "/ci")
+    await a_user(world.client, "ci")
+
+    keys = (await send(world, "GET", "/team/dev")).json["result"]
+    assert (keys["acl_upload"], keys["acl_pkg_read"]) == (["team"], ["team"])
+    assert (await upload(world.client, "team/dev", a_wheel(), user="ci")).status == 403
+
+
+async def test_an_owner_is_let_in_at_once_after_he_made_his_index_private(world: World) -> None:
+    wheel = a_wheel()
+    await upload(world.client, "team/dev", wheel)
+    await an_index(world.client, "team", "over", bases="team/dev")
+    await world.restart(workers=2)
+    other = world.another_app()
+    await other.open()
+    try:
+        client = Client(other)
+        urls = ("/team/dev/+simple/pkg/", "/team/over/+simple/pkg/", f"/team/dev/{wheel.path}")
+        for url in urls:
+            assert (await client.get(url)).status == 200
+
+        await send(world, "PATCH", "/team/dev", ["acl_pkg_read=team"])
+
+        for url in urls:
+            assert (await client.get(url, authorization=basic("team"))).status == 200
+            assert (await client.get(url)).status in (401, 404)
+    finally:
+        await other.close()
+
+
+async def test_a_quarantined_release_is_not_pushed(world: World) -> None:
+    await upload(world.client, "team/dev", a_wheel())
+    await send(world, "PATCH", "/team/dev/pkg", {"status": "quarantined"})
+    before = world.everything()
+
+    answer = await send(world, "PUSH", "/team/dev", {"name": "pkg", "version": "1.0", "targetindex": "team/prod"})
+
+    assert answer.status == 403
+    assert world.everything() == before
+
+
+async def test_json_that_is_nested_too_deep_is_refused(world: World) -> None:
+    deep = "[" * 30 + "]" * 30
+    before = world.everything()
+
+    answer = await world.client.request(
+        "PATCH", "/team/dev", f'{{"custom_data": {deep}}}'.encode(), authorization=basic("team")
+    )
+
+    assert answer.status == 400
+    assert "nested" in answer.text
+    assert world.everything() == before
+
+
+async def test_a_method_that_is_not_for_a_url_is_told_those_that_are(world: World) -> None:
+    answer = await send(world, "PUT", "/team/dev/pkg", {})
+    unknown = await send(world, "GET", "/a/b/c/d/e/f")
+
+    assert answer.status == 405
+    assert set(answer.headers["allow"].split(", ")) == {"HEAD", "GET", "PATCH", "DELETE", "POST"}
+    assert answer.json["message"].startswith("PUT is not for this URL")
+    assert (unknown.status, unknown.json["message"][:13]) == (404, "Nothing is at")
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "//team/secret/+f/x",
+        "/team/dev/../secret/+f/x",
+        "/./team/secret/x",
+        "garbage",
+        "",
+        "/+unknown",
+        "/team%2fsecret/x",
+    ],
+)
+async def test_a_proxys_question_that_could_be_read_in_two_ways_is_answered_no(world: World, uri: str) -> None:
+    assert (await world.client.get("/+authcheck", x_original_uri=uri)).status == 403
+
+
+async def test_a_null_drops_a_key(world: World) -> None:
+    await send(world, "PATCH", "/team/dev", {"title": "T"})
+
+    answer = await send(world, "PATCH", "/team/dev", {"title": None, "description": None})
+
+    assert "title" not in answer.json["result"]
+    assert "description" not in answer.json["result"]

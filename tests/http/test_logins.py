@@ -398,8 +398,8 @@ async def test_wrong_passwords_in_headers_count_too_where_somebody_is_asked_for(
         for number in range(FREE_TRIES + 1)
     ]
 
-    assert [page.status for page in pages] == [401] * FREE_TRIES + [429]
-    assert int(pages[-1].headers["retry-after"]) >= 1
+    # Reading is never answered 429: what is public must stay readable with an old password.
+    assert {page.status for page in pages} == {401}
     assert (await log_in(world.client, "mate")).status == 429
 
 

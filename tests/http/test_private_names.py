@@ -337,9 +337,10 @@ async def test_a_mirror_without_a_list_is_never_asked_for_a_private_name(world: 
     await world.client.send("PATCH", "/root/pypi", ["mirror_no_project_list=True"], **root(world))
     await upload(world.client, "team/dev", PRIVATE, NAME)
 
+    through = await versions(world, "team/dev")
     answer = await world.client.get(f"/root/pypi/+simple/{NAME}/")
 
-    assert (answer.status, told(world)) == (404, [])
+    assert (through, answer.status, told(world)) == ({"1.0"}, 404, [])
 
 
 async def test_a_list_of_projects_tells_upstream_nothing_and_has_private_names(world: World) -> None:

@@ -151,7 +151,10 @@ REFUSED: list[tuple[dict[str, Any], int, str]] = [
     ({"targetindex": "team/prod", "x": 1}, 400, "unknown additional options: x"),
     ({"targetindex": "root/pypi"}, 401, "cannot upload to 'root/pypi'"),
     ({"targetindex": 5}, 400, "targetindex is missing"),
-    ({}, 400, "username is missing"),
+    ({}, 400, "say where to push to"),
+    ({"targetindex": "team/prod", "posturl": "http://x.example/"}, 400, "say where to push to"),
+    ({"targetindex": "team/prod", "no_docs": "maybe"}, 400, "no_docs is true or false"),
+    ({"posturl": "http://x.example/"}, 400, "username is missing"),
 ]
 
 
@@ -317,11 +320,13 @@ async def test_a_redirect_is_not_followed(world: World, elsewhere: Elsewhere) ->
 async def test_a_server_that_does_not_answer_is_told_as_such(world: World) -> None:
     await upload(world.client, "team/dev", a_wheel())
 
-    answer = await outside(world, "http://me:secret@127.0.0.1:9/legacy/")
+    answer = await outside(world, "http://127.0.0.1:9/legacy/")
+    named = await outside(world, "http://me:secret@127.0.0.1:9/legacy/")
 
     assert answer.status == 502
     assert answer.json["result"][0][:2] == [-1, "exception on release upload:"]
-    assert "secret" not in answer.text
+    assert named.status == 400
+    assert "secret" not in named.text
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,15 @@ REFUSED: dict[str, tuple[Dist, dict[str, Any], str]] = {
         a_wheel(metadata=metadata_of("pkg", "2.0")), {}, "",
     ),
     "metadata of another project": (a_wheel(metadata=metadata_of("other", "1.0")), {}, ""),
+    "metadata without a name": (a_wheel(metadata=b"Metadata-Version: 2.1\nVersion: 1.0\n"), {}, "must say Name once"),
+    "metadata with two versions": (
+        a_wheel(metadata=metadata_of("pkg", "1.0").replace(b"Version: 1.0", b"Version: 1.0\nVersion: 2")), {}, "once",
+    ),
+    "metadata of an unknown version": (
+        a_wheel(metadata=metadata_of("pkg", "1.0").replace(b"2.1", b"9.0", 1)), {}, "known are 1.0 to 2.x",
+    ),
+    "a requirement that is none": (a_wheel(requires=("!!!",)), {}, "no requirement"),
+    "a Python that is none": (a_wheel(metadata=metadata_of("pkg", "1.0", requires_python="bogus")), {}, "no specifier"),
     "no archive": (Dist("pkg-1.0.txt", b"text", b""), {}, "not a valid archive name"),
     "a path": (Dist("..\\pkg-1.0.tar.gz", b"text", b""), {}, ""),
     "an empty file": (Dist("pkg-1.0.tar.gz", b"", b""), {}, ""),
@@ -491,3 +500,20 @@ async def test_uploads_go_where_acl_upload_says(world: World) -> None:
     ci = await upload(world.client, "team/shared", a_wheel(), user="ci")
 
     assert (owner.status, ci.status) == (403, 200)
+
+
+async def test_an_sdist_promises_no_metadata_because_building_it_may_change_them(world: World) -> None:
+    await upload(world.client, "team/dev", an_sdist())
+
+    (file,) = (await page(world))["files"]
+
+    assert file["core-metadata"] is False
+    assert (await world.client.get(f"/team/dev/{an_sdist().path}.metadata")).status == 404
+
+
+async def test_a_hostile_boundary_is_refused(world: World) -> None:
+    kind = "multipart/form-data; boundary=" + "x" * 5000
+
+    answer = await world.client.request("POST", "/team/dev/", b"x", content_type=kind, authorization=basic("team"))
+
+    assert answer.status == 400

@@ -19,6 +19,7 @@ from stilton.accounts.passwords import Bench, is_outdated
 from stilton.db import accounts
 from stilton.db.database import Database, Transaction
 from stilton.domain.errors import Denied, TooManyTries
+from stilton.domain.names import MAX_ACCOUNT_CHARS
 from stilton.domain.permission import ANYBODY, Actor
 from stilton.flights import Flights
 from stilton.lru import Lru
@@ -72,6 +73,8 @@ class Login:
         """Who that is; anybody when the credentials are wrong, as devpi does. Raises TooManyTries, Busy."""
         if credentials is None or len(credentials.secret) > MAX_SECRET_CHARS:
             return ANYBODY
+        if len(credentials.user) > MAX_ACCOUNT_CHARS:
+            return ANYBODY
         if credentials.secret.startswith(TOKEN_PREFIX):
             # One that expired is no wrong password: nobody is made to wait for it.
             owner = self.owner(credentials.secret)
@@ -83,6 +86,8 @@ class Login:
     async def token(self, credentials: Credentials) -> str:
         """A new token for the right password. Raises Denied, TooManyTries, Busy."""
         user = credentials.user
+        if len(user) > MAX_ACCOUNT_CHARS:
+            raise Denied("a user of such a name could not be authenticated", login=True)
         if len(credentials.secret) > MAX_SECRET_CHARS or not await self._is_password(credentials):
             raise Denied(f"user {user!r} could not be authenticated", login=True)
         pwhash = self._db.glance(accounts.pwhash, user)

@@ -41,7 +41,7 @@ def is_right(pwhash: str | None, password: str) -> bool:
     """Whether `password` is the one of `pwhash`; of no user (None) it never is. Blocks as long either way."""
     try:
         _HASHER.verify(pwhash or _NOBODYS, _bytes(password))
-    except (VerificationError, InvalidHashError):
+    except (VerificationError, InvalidHashError, ValueError):
         return False
     return pwhash is not None
 

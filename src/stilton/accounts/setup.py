@@ -4,8 +4,8 @@ import time
 from typing import Any
 from urllib.parse import urljoin
 
-from argon2 import extract_parameters
-from argon2.exceptions import InvalidHashError
+from argon2 import PasswordHasher, extract_parameters
+from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
 from stilton.db import accounts
 from stilton.db.database import Transaction
@@ -13,14 +13,22 @@ from stilton.domain.errors import SetupError
 from stilton.domain.indexes import Index, default_mirror
 
 ROOT = "root"
+MAX_MEMORY_KIB = 1 << 18
+MAX_PASSES = 16
+MAX_LANES = 16
 
 
 def checked_hash(pwhash: str) -> str:
-    """`pwhash` when it is an argon2 hash. Raises SetupError."""
+    """`pwhash` when it is an argon2 hash that a password can be checked against, in bounded time. Raises SetupError."""
     try:
-        extract_parameters(pwhash)
-    except InvalidHashError:
-        raise SetupError("--root-passwd-hash takes an argon2 hash, it begins with $argon2id$.") from None
+        cost = extract_parameters(pwhash)
+        if cost.memory_cost > MAX_MEMORY_KIB or cost.time_cost > MAX_PASSES or cost.parallelism > MAX_LANES:
+            raise SetupError("The argon2 hash takes too much time or memory to check; make one with usual parameters.")
+        PasswordHasher().verify(pwhash, "")
+    except VerifyMismatchError:
+        return pwhash
+    except (InvalidHashError, VerificationError, ValueError):
+        raise SetupError("A password hash must be one of argon2, it begins with $argon2id$.") from None
     return pwhash
 
 

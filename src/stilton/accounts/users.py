@@ -60,7 +60,7 @@ class Users:
         keys = _checked(given)
         if "password" not in given:
             raise Invalid("password needs to be set")
-        pwhash = _pwhash(given) or await self._login.hash(_password(given))
+        pwhash = self._given_hash(actor, given) or await self._login.hash(_password(given))
         keys = {**{k: v for k, v in keys.items() if v}, "created": instant(self._now())}
         await self._db.record(_create, user, pwhash, keys)
         log.info("%s created user %s", actor.name or "somebody", user)
@@ -71,6 +71,9 @@ class Users:
 
         Raises Denied, UserNotFound, Invalid.
         """
+        # devpi's client sends everything back that it was shown.
+        shown = self._db.glance(accounts.user_keys, user) or {}
+        given = {k: v for k, v in given.items() if k not in _IGNORED and (k not in shown or v != shown[k])}
         right = Right.CHANGE_PASSWORD if set(given) == {"password"} else Right.MODIFY_USER
         if not self._policy.may_user(actor, right, user):
             what = "change password for" if right is Right.CHANGE_PASSWORD else "modify"
@@ -78,11 +81,23 @@ class Users:
         if not self.exists(user):
             raise UserNotFound(user)
         keys = _checked(given)
-        pwhash = _pwhash(given)
+        pwhash = self._given_hash(actor, given)
         if pwhash is None and "password" in given:
             pwhash = await self._login.hash(_password(given))
         log.info("%s changes %s of user %s", actor.name, ", ".join(sorted(given)) or "nothing", user)
         return await self._db.record(_modify, user, pwhash, keys, instant(self._now()))
+
+    def _given_hash(self, actor: Actor, given: Mapping[str, Any]) -> str | None:
+        """A hash that was made elsewhere; None when none is given. For those who run this server."""
+        pwhash = given.get("pwhash")
+        if pwhash is None:
+            return None
+        if actor.name is None or not self._policy.is_admin(actor.name):
+            raise Denied("pwhash is for those who run this server; set a password", login=actor.name is None)
+        try:
+            return checked_hash(str(pwhash))
+        except SetupError as error:
+            raise Invalid(f"pwhash: {error}") from None
 
     async def delete(self, actor: Actor, user: str) -> None:
         """Remove a user with all his indexes. Raises Denied, UserNotFound."""
@@ -92,6 +107,12 @@ class Users:
             raise UserNotFound(user)
         await self._db.record(_delete, user)
         log.info("%s removed user %s", actor.name, user)
+
+
+def _without(index: Index, user: str) -> Index:
+    """`index` with `user` named in none of its lists of principals."""
+    lists = {key: value for key, value in index.keys.items() if key.startswith("acl_") and user in value}
+    return Index(index.user, index.name, {**index.keys, **{k: [n for n in v if n != user] for k, v in lists.items()}})
 
 
 def _everything(connection: Any) -> tuple[list[dict[str, Any]], list[Index]]:  # noqa: ANN401 - a tool's type
@@ -124,6 +145,11 @@ def _delete(tx: Transaction, user: str) -> None:
         stages.drop_index(tx, index.full_name)
         accounts.drop_index(tx, index)
     accounts.drop_user(tx, user)
+    # Whoever takes the name next has no rights by it.
+    for index in accounts.all_indexes(tx.sql):
+        cleared = _without(index, user)
+        if cleared != index:
+            accounts.put_index(tx, cleared)
 
 
 def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,17 +164,6 @@ def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
     if len(msgspec.json.encode(keys)) > MAX_KEYS_BYTES:
         raise Invalid(f"more than {MAX_KEYS_BYTES} bytes of user config")
     return keys
-
-
-def _pwhash(given: Mapping[str, Any]) -> str | None:
-    """A hash that was made elsewhere; None when none is given."""
-    given_hash = given.get("pwhash")
-    if given_hash is None:
-        return None
-    try:
-        return checked_hash(str(given_hash))
-    except SetupError:
-        raise Invalid("pwhash takes an argon2 hash, it begins with $argon2id$") from None
 
 
 def _password(given: Mapping[str, Any]) -> str:

@@ -92,7 +92,9 @@ class Indexes:
         return tuple(one.full_name for one in order if not self._policy.may(actor, Right.READ, one))
 
     def is_public(self, name: IndexName) -> bool:
-        """Whether everybody may read it and all that it inherits from."""
+        """Whether everybody may read it and all that it inherits from; False while that is not known for sure."""
+        if self._known_as_of != self._changes:
+            return False
         index = self._indexes.get(name)
         return index is not None and all(map(self._policy.is_public, self.order(index)))
 

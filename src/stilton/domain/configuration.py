@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from stilton.domain.errors import BadName, Invalid, SetupError
 from stilton.domain.indexes import boolean, mirror_url
 from stilton.domain.names import IndexName, project_name
@@ -64,15 +66,18 @@ def created(owner: str, given: Mapping[str, Any], exists: Exists) -> dict[str, A
         raise Invalid(f"unknown index type {kind!r}")
     if kind == MIRROR and not given.get("mirror_url"):
         raise Invalid("a mirror needs a mirror_url: the address of the index that it mirrors")
-    return {**defaults(owner, kind), **_normalised(kind, given, exists)}
+    said = {key: value for key, value in given.items() if value is not None}
+    return {**defaults(owner, kind), **_normalised(kind, said, exists)}
 
 
 def updated(keys: Mapping[str, Any], given: Mapping[str, Any], exists: Exists) -> dict[str, Any]:
     """`keys` with those of `given` in place; absent ones stay. Raises Invalid."""
     if "type" in given and given["type"] != keys["type"]:
         raise Invalid("the 'type' of an index can't be changed")
-    kept = {k: v for k, v in given.items() if k not in keys or v != keys[k]}
-    return {**keys, **_normalised(keys["type"], kept, exists)}
+    dropped = {k for k, v in given.items() if v is None and k not in defaults("", keys["type"]) and k != "mirror_url"}
+    kept = {k: v for k, v in given.items() if k not in dropped and (k not in keys or v != keys[k])}
+    new = {**keys, **_normalised(keys["type"], kept, exists)}
+    return {k: v for k, v in new.items() if k not in dropped}
 
 
 def patched(keys: Mapping[str, Any], operations: Sequence[object], exists: Exists) -> dict[str, Any]:
@@ -192,10 +197,16 @@ def _text(value: object) -> str:
     return text
 
 
+def _data(value: object) -> object:
+    if len(msgspec.json.encode(value)) > MAX_TEXT_CHARS:
+        raise Invalid(f"custom_data has more than {MAX_TEXT_CHARS} bytes")
+    return value
+
+
 _CONVERSIONS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(_BOOLEANS, boolean),
     "mirror_whitelist_inheritance": _inheritance,
     "mirror_url": lambda value: mirror_url(value, "this index"),
     "mirror_cache_expiry": _seconds,
-    "custom_data": lambda value: value,
+    "custom_data": _data,
 }

@@ -18,7 +18,8 @@ StiltonError
 ├── BadName                     a name that no project can have
 ├── BadArchive                  an uploaded file that is not what its name says, or not safe
 ├── NotAcceptable               none of the media types asked for can be given
-├── Quarantined                 upstream forbids to offer this project's files
+├── NotAllowed                  this URL does not know the method
+├── Quarantined                 its owner, or upstream, forbids to offer this project's files
 ├── NotHeld                     offline, and the thing asked for is not held here
 ├── UpstreamTrouble
 │   ├── UpstreamUnavailable     no answer, a 5xx, or its circuit is open
@@ -157,11 +158,19 @@ class NotAcceptable(StiltonError):
         self.asked = asked
 
 
+class NotAllowed(StiltonError):
+    """RFC 9110 §15.5.6. `allowed`: the methods that are."""
+
+    def __init__(self, method: str, allowed: tuple[str, ...]) -> None:
+        super().__init__(f"{method[:20]} is not for this URL; it knows {', '.join(allowed)}")
+        self.allowed = allowed
+
+
 class Quarantined(StiltonError):
     """PEP 792: a quarantined project's files must not be offered."""
 
     def __init__(self, project: str) -> None:
-        super().__init__(f"{project} is quarantined upstream, its files are not offered")
+        super().__init__(f"{project} is quarantined, its files are not offered")
         self.project = project
 
 

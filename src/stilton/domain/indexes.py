@@ -150,6 +150,8 @@ def public_keys(index: Index) -> dict[str, Any]:
 
 
 def _is_web(url: str) -> bool:
+    if not url.isprintable() or " " in url or "\\" in url:
+        return False
     try:
         parts = urlsplit(url)
         _ = parts.port

@@ -82,7 +82,7 @@ def sources(project: ProjectName, members: Sequence[Member], *, inheritance: str
             whitelist &= member.whitelist
         if opened_by is None and whitelist & {ANY, project}:
             opened_by = _name(member)
-        elif hidden_by is None and (member.hosts or member.had):
+        if hidden_by is None and (member.hosts or member.had):
             hidden_by = _name(member)
         found.append(_of_stage(member))
     return found

@@ -1,5 +1,6 @@
 """Core metadata: reading the few fields that decisions need. Bytes are never rewritten."""
 
+import re
 from collections.abc import Mapping, Sequence
 from email.message import Message
 from email.parser import HeaderParser
@@ -7,6 +8,7 @@ from typing import Any
 
 from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from stilton.domain.errors import BadName
@@ -25,6 +27,7 @@ MAX_METADATA_BYTES = 16 << 20
 """Larger than any real one by two orders; a bomb stops here."""
 
 
+_METADATA_VERSION = re.compile(r"1\.[0-2]|2\.\d")
 # devpi's names for the fields of core metadata. `description` may be the body, too.
 SINGLE = frozenset({
     "name", "version", "metadata_version", "summary", "home_page", "author", "author_email", "maintainer",
@@ -60,6 +63,28 @@ def fits(metadata: bytes, filename: str) -> bool:
     except BadName:
         return False
     return stated is not None and (not is_wheel(filename) or _same_version(stated, version.strip()))
+
+
+def flaw(metadata: bytes) -> str | None:
+    """What in an archive's metadata installers would stumble over, as a sentence; None when there is nothing."""
+    headers = _headers(metadata)
+    for name in ("Metadata-Version", "Name", "Version"):
+        found = headers.get_all(name) or []
+        if len(found) != 1 or not str(found[0]).strip():
+            return f"its metadata must say {name} once"
+    if not _METADATA_VERSION.fullmatch(str(headers["Metadata-Version"]).strip()):
+        return f"its metadata has version {str(headers['Metadata-Version'])[:20]!r}, known are 1.0 to 2.x"
+    for line in headers.get_all("Requires-Dist") or []:
+        try:
+            Requirement(str(line))
+        except _UNREADABLE:
+            return f"its metadata requires {str(line)[:100]!r}, which is no requirement (PEP 508)"
+    requires = headers.get("Requires-Python")
+    try:
+        SpecifierSet(str(requires or ""))
+    except InvalidSpecifier:
+        return f"its metadata requires Python {str(requires)[:100]!r}, which is no specifier (PEP 440)"
+    return None
 
 
 def document(metadata: bytes) -> dict[str, Any]:

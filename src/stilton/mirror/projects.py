@@ -172,7 +172,8 @@ class Projects:
             return kept
         if kept is None and await self._is_secret(project):
             self._absent.put(project, self._now())
-            raise ProjectNotFound(project, self._mirror, "A private index has this name: upstream is not asked for it.")
+            # In the same words as of any other: nobody learns which names are private here.
+            raise ProjectNotFound(project, self._mirror)
         started = self._now()
         answer = await self._upstream.page(
             project, etag=kept.etag if kept else None, serial=kept.project.serial if kept else None

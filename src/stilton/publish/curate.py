@@ -64,10 +64,13 @@ class Curation:
         log.info("%s set the status of %s on %s to %s", actor.name, project, index.full_name, status)
 
     async def _allowed(self, actor: Actor, user: str, name: str) -> Index:
-        index = await self._indexes.readable(actor, user, name)
+        index = await self._indexes.known(user, name)
+        may = self._policy.may(actor, Right.DELETE, index)
+        if not may:
+            await self._indexes.readable(actor, user, name)
         if index.is_mirror:
             raise Invalid(f"{index.full_name} is a mirror: what it shows is its upstream's to say")
-        if not self._policy.may(actor, Right.DELETE, index):
+        if not may:
             raise Denied(f"no permission to change releases of {index.full_name}", login=actor.name is None)
         return index
 

@@ -15,9 +15,10 @@ from stilton.blobs.local import LocalBlobs
 from stilton.catalog.files import Files
 from stilton.catalog.indexes import Indexes
 from stilton.catalog.versions import Mirrored, Published, Releases
+from stilton.db import stages
 from stilton.db.database import Database, Transaction
 from stilton.domain import metadata, publishing
-from stilton.domain.errors import Denied, Invalid, Missing, NotFound, UpstreamTrouble
+from stilton.domain.errors import Denied, Invalid, Missing, NotFound, Quarantined, UpstreamTrouble
 from stilton.domain.files import File, path_of
 from stilton.domain.holdings import Held
 from stilton.domain.indexes import Index, without_credentials
@@ -128,10 +129,16 @@ class Pushes:
         )  # fmt: skip
         return done[-1][0] in (200, 201), done
 
+    def _check_offered(self, source: Index, wish: Wish) -> None:
+        entry = None if source.is_mirror else self._db.glance(stages.project, source.full_name, wish.project)
+        if entry is not None and entry.status is not None and entry.status.status == "quarantined":
+            raise Quarantined(wish.project)
+
     async def _cargo(self, actor: Actor, source: Index, wish: Wish) -> Cargo:
         """The release, every byte of it here. Only the index's own: what it inherits is pushed from there."""
         if wish.no_docs and wish.only_docs:
             raise Invalid("can't use 'no_docs' and 'only_docs' together")
+        self._check_offered(source, wish)
         nothing = Missing(f"no release/files found for {wish.project} {wish.version}")
         try:
             versions = await self._releases.one(actor, source.user, source.name, wish.project, wish.version)

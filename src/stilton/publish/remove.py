@@ -97,8 +97,9 @@ class Removals:
         return _done(actor, f"package {relative!r} deleted")
 
     async def _allowed(self, actor: Actor, user: str, name: str) -> Index:
-        index = await self._indexes.readable(actor, user, name)
+        index = await self._indexes.known(user, name)
         if not self._policy.may(actor, Right.DELETE, index):
+            await self._indexes.readable(actor, user, name)
             raise Denied(f"no permission to remove from {index.full_name}", login=actor.name is None)
         return index
 

@@ -16,10 +16,10 @@ from stilton.catalog.indexes import Indexes
 from stilton.db import stages
 from stilton.db.database import Database
 from stilton.domain import metadata, publishing
-from stilton.domain.errors import BadName, Denied, IndexNotFound, Invalid
+from stilton.domain.errors import BadArchive, BadName, Denied, IndexNotFound, Invalid
 from stilton.domain.files import File, path_of
 from stilton.domain.indexes import Index
-from stilton.domain.names import ProjectName, project_name
+from stilton.domain.names import ProjectName, is_wheel, project_name
 from stilton.domain.permission import Actor, Policy, Right
 from stilton.domain.publishing import Kind, StageFile, Verdict
 from stilton.metrics import Metrics
@@ -153,10 +153,15 @@ class Uploads:
         """
         _check_digests(upload, fields)
         raw = archives.inspect(upload.path, filename).metadata
+        if raw is not None:
+            _check_metadata(raw, filename)
         keys = {**metadata.form(fields), **({} if raw is None else metadata.document(raw))}
         _check_same_release(keys, project, version, filename)
         proof = provenance.document(_one(fields, "attestations"), actor, filename, upload.digest)
-        metadata_digest = None if raw is None else self._blobs.put(raw, lasting=True)
+        metadata_digest = None
+        if raw is not None and is_wheel(filename):
+            # Not of an sdist: that may change when it is built (PEP 643), and pip believes what it is given.
+            metadata_digest = self._blobs.put(raw, lasting=True)
         return keys, metadata_digest, None if proof is None else self._blobs.put(proof, lasting=True)
 
     def _newest(self, index: Index, project: ProjectName) -> str:
@@ -187,6 +192,13 @@ def _check_same_release(keys: Mapping[str, Any], project: ProjectName, version: 
         raise Invalid(f"the metadata in {filename} is of project {str(keys.get('name'))[:100]!r}, not {project!r}")
     if not publishing.same_version(str(keys.get("version", "")), version):
         raise Invalid(f"the metadata in {filename} is of version {str(keys.get('version'))[:100]!r}, not {version!r}")
+
+
+def _check_metadata(raw: bytes, filename: str) -> None:
+    """Raises BadArchive when installers would stumble over the archive's metadata."""
+    wrong = metadata.flaw(raw)
+    if wrong is not None:
+        raise BadArchive(filename, wrong)
 
 
 def _release(fields: Fields) -> tuple[ProjectName, str]:

@@ -54,6 +54,8 @@ class Publisher:
             parts = urlsplit("")
         if parts.scheme not in ("http", "https") or not host:
             raise Invalid("posturl must be a URL that begins with http:// or https://")
+        if parts.username is not None:
+            raise Invalid("posturl names a user: say username and password by themselves")
         if self._offline:
             raise Invalid("this server is in offline mode: nothing is sent to others")
         try:

@@ -12,7 +12,7 @@ def answer(
     body = devpi_json.reply(kind, result, message)
     headers = {
         "content-type": "application/json",
-        "vary": "Accept, Authorization, X-Devpi-Auth",
-        "cache-control": "no-cache",
+        "vary": "Accept, User-Agent, Authorization, X-Devpi-Auth",
+        "cache-control": "private, no-cache",
     }
     return Response(body, status, headers=headers)

@@ -1,10 +1,11 @@
 """Discovery, this server's state, and questions of proxies in front (protocol reference 2.2)."""
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import msgspec
 from starlette.requests import Request
@@ -19,6 +20,7 @@ from stilton.web.answers import answer
 from stilton.web.auth import Auth
 from stilton.web.urls import Here
 
+_HOST = re.compile(r"^https?://[^/?#]+", re.IGNORECASE)
 FEATURES = ("push-no-docs", "push-only-docs", "push-register-project", "server-keyvalue-parsing")
 
 
@@ -105,12 +107,20 @@ class Api:
 
     async def authcheck(self, request: Request) -> Response:
         """For a proxy that asks whether a request may pass: its URL is in `X-Original-URI`."""
-        path = unquote(urlsplit(request.headers.get("x-original-uri", "/")).path)
-        segments = [segment for segment in path.split("/") if segment]
-        if len(segments) >= 2 and not segments[0].startswith("+") and segments[1:] != ["+api"]:
-            actor = await self._auth.actor(request.scope)
-            if segments[2:] != ["+api"]:
-                await self._check(request, actor, segments[0], segments[1])
+        raw = _HOST.sub("", request.headers.get("x-original-uri", ""), count=1).partition("?")[0]
+        segments = unquote(raw).split("/")[1:]
+        if not _is_clean(raw, segments):
+            raise Denied("this URL is none of an index")
+        actor = await self._auth.actor(request.scope)
+        match segments:
+            case [""] | ["+api" | "+login" | "+status" | "+openapi" | "robots.txt"] | ["+health" | "+metrics", *_]:
+                pass
+            case [user] | [user, ""] | [user, "+api"] | [user, _, "+api"] if not user.startswith("+"):
+                pass
+            case [user, index, *_] if not user.startswith("+"):
+                await self._check(request, actor, user, index)
+            case _:
+                raise Denied("this URL is none of an index")
         return answer(message="ok")
 
     async def _check(self, request: Request, actor: Actor, user: str, name: str) -> None:
@@ -122,6 +132,13 @@ class Api:
             # devpi-client takes 401 for an expired login.
             is_devpi = request.headers.get("user-agent", "").startswith("devpi-client/")
             raise Denied(str(denied), login=denied.login and not is_devpi) from None
+
+
+def _is_clean(raw: str, segments: list[str]) -> bool:
+    """Whether a proxy and this server read the path alike: nothing is left to be normalised."""
+    hidden = any(mark in raw.lower() for mark in ("%2f", "%5c", "%00", "\\"))
+    inner = segments[:-1] if len(segments) > 1 else []
+    return raw.startswith("/") and not hidden and "" not in inner and not {".", ".."} & set(segments)
 
 
 def upstream_state(mirror: Any) -> dict[str, Any]:  # noqa: ANN401

@@ -6,10 +6,13 @@
 everything else                                  web.routes
 """
 
+import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
+
+from starlette.requests import ClientDisconnect
 
 from stilton.domain.errors import BadName
 from stilton.domain.files import quoted
@@ -18,6 +21,8 @@ from stilton.web.files import Broken, FileAnswers
 from stilton.web.http import Answers, Receive, Scope, Send, header
 from stilton.web.simple import FULL_PREFIX, VARY_AGENT, SimplePages, is_installer
 from stilton.web.urls import Here, path_to
+
+log = logging.getLogger(__name__)
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -70,6 +75,8 @@ class Front:
             await self._dispatch(scope, receive, began)
         except Broken:
             raise
+        except ClientDisconnect:
+            log.debug("%s %s: the client went away", scope["method"], scope["path"])
         except Exception as error:
             if began.yes:
                 raise
@@ -90,7 +97,7 @@ class Front:
         if scope["method"] in ("GET", "HEAD") and len(segments) >= 2 and "+" not in segments[0] + segments[1]:
             user, index, *rest = segments
             kind = rest[0] if rest else ""
-            if kind in ("+f", "+e") and "application/json" not in (header(scope, b"accept") or ""):
+            if kind in ("+f", "+e") and not _asks_about_a_file(scope, path):
                 await self._files.get(scope, send, user, index, "/".join(rest))
                 return
             if kind == "+simple":
@@ -165,6 +172,10 @@ class _Began:
     def __call__(self, message: MutableMapping[str, Any]) -> Awaitable[None]:
         self.yes = True
         return self._send(message)
+
+
+def _asks_about_a_file(scope: Scope, path: str) -> bool:
+    return "application/json" in (header(scope, b"accept") or "") and not path.endswith((".metadata", ".provenance"))
 
 
 def _normal(name: str) -> str:

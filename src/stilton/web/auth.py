@@ -9,6 +9,7 @@ import binascii
 from collections.abc import Callable
 
 from stilton.accounts.login import TOKEN_USER, Credentials, Login
+from stilton.domain.errors import TooManyTries
 from stilton.domain.permission import ANYBODY, Actor
 from stilton.web.http import IN_VAIN, Scope, header
 
@@ -28,10 +29,18 @@ class Auth:
         known = scope.get(_ACTOR)
         if known is None:
             sent = self._credentials(scope)
-            known = scope[_ACTOR] = ANYBODY if sent is None else await self._login.actor(sent)
+            known = scope[_ACTOR] = ANYBODY if sent is None else await self._who(sent, scope)
             scope[IN_VAIN] = sent is not None and known.name is None
         actor: Actor = known
         return actor
+
+    async def _who(self, sent: Credentials, scope: Scope) -> Actor:
+        try:
+            return await self._login.actor(sent)
+        except TooManyTries:
+            if scope["method"] in ("GET", "HEAD"):
+                return ANYBODY  # an old password keeps nobody from what is public
+            raise
 
     def peer(self, scope: Scope) -> str:
         """The client's address, as far as it is known."""

@@ -12,7 +12,12 @@ from starlette.requests import ClientDisconnect, Request
 
 from stilton.domain.errors import Invalid, TooLarge
 
-MAX_JSON_BYTES = 4 << 20
+MAX_JSON_BYTES = 1 << 20
+MAX_DEPTH = 20
+"""Answers are indented: depth costs bytes by its square."""
+SILENCE_S = 60.0
+"""A client that sends nothing for so long is given up."""
+DRAIN_S = 60.0
 MAX_FIELD_BYTES = 16 << 20
 """All fields of a form together: descriptions are long, attestations too."""
 MAX_PARTS = 5_000
@@ -45,10 +50,12 @@ class Form:
 async def body(request: Request, limit_bytes: int) -> bytes:
     """The whole body. Raises TooLarge."""
     data = bytearray()
-    async for piece in request.stream():
-        data += piece
-        if len(data) > limit_bytes:
-            raise TooLarge(f"the request has more than {limit_bytes} bytes")
+    async with _patience() as renew:
+        async for piece in request.stream():
+            renew()
+            data += piece
+            if len(data) > limit_bytes:
+                raise TooLarge(f"the request has more than {limit_bytes} bytes")
     return bytes(data)
 
 
@@ -58,9 +65,26 @@ async def json_body(request: Request) -> Any:  # noqa: ANN401 - JSON
     if not data.strip():
         return {}
     try:
-        return msgspec.json.decode(data)
+        document = msgspec.json.decode(data)
     except (msgspec.DecodeError, RecursionError):
         raise Invalid("Bad request: could not decode json") from None
+    if _is_deep(document):
+        raise Invalid(f"Bad request: json nested deeper than {MAX_DEPTH} levels")
+    return document
+
+
+def _is_deep(document: object) -> bool:
+    level = [document]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for one in level
+            if isinstance(one, dict | list)
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            return False
+    return True
 
 
 async def json_object(request: Request) -> dict[str, Any]:
@@ -76,11 +100,12 @@ async def drain(request: Request, limit_bytes: int) -> None:
     if "100-continue" in request.headers.get("expect", "").lower():
         return
     count = 0
-    with contextlib.suppress(ClientDisconnect, RuntimeError):
-        async for piece in request.stream():
-            count += len(piece)
-            if count > limit_bytes:
-                return
+    with contextlib.suppress(ClientDisconnect, RuntimeError, TimeoutError):
+        async with asyncio.timeout(DRAIN_S):
+            async for piece in request.stream():
+                count += len(piece)
+                if count > limit_bytes:
+                    return
 
 
 async def form(request: Request, open_file: Callable[[], Sink], limit_bytes: int) -> Form:
@@ -91,10 +116,15 @@ async def form(request: Request, open_file: Callable[[], Sink], limit_bytes: int
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind != b"multipart/form-data" or not options.get(b"boundary"):
         raise Invalid("an upload is a form: content type multipart/form-data with a boundary")
-    reader = _Reader(options[b"boundary"], open_file)
     try:
-        async for piece in _limited(request.stream(), limit_bytes):
-            await reader.feed(piece)
+        reader = _Reader(options[b"boundary"], open_file)
+    except FormParserError as error:
+        raise Invalid(f"the form cannot be read: {error}") from None
+    try:
+        async with _patience() as renew:
+            async for piece in _limited(request.stream(), limit_bytes):
+                renew()
+                await reader.feed(piece)
         return await reader.end()
     except FormParserError as error:
         reader.discard()
@@ -102,6 +132,17 @@ async def form(request: Request, open_file: Callable[[], Sink], limit_bytes: int
     except BaseException:
         reader.discard()
         raise
+
+
+@contextlib.asynccontextmanager
+async def _patience() -> AsyncIterator[Callable[[], None]]:
+    """Gives up a client that sends nothing for too long; call what it yields at each piece. Raises Invalid."""
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(SILENCE_S) as limit:
+            yield lambda: limit.reschedule(loop.time() + SILENCE_S)
+    except TimeoutError:
+        raise Invalid(f"the request stopped in the middle for {SILENCE_S:.0f} s") from None
 
 
 async def _limited(stream: AsyncIterator[bytes], limit_bytes: int) -> AsyncIterator[bytes]:

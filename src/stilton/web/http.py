@@ -35,6 +35,7 @@ STATUS: tuple[tuple[type[Exception], int, str], ...] = (
     (errors.Denied, 403, "Forbidden"),  # 401 when nobody is logged in: see `status_of`
     (errors.TooManyTries, 429, "Too Many Requests"),
     (errors.Busy, 503, "Service Unavailable"),
+    (errors.NotAllowed, 405, "Method Not Allowed"),
     (errors.NotAcceptable, 406, "Not Acceptable"),
     (errors.Quarantined, 403, "Forbidden"),
     (errors.NotHeld, 503, "Service Unavailable"),
@@ -94,6 +95,8 @@ class Answers:
         if isinstance(error, errors.UpstreamUnavailable | errors.TooManyTries | errors.Busy):
             wait_s = max(1, math.ceil(error.retry_after_s or 1))
             headers.append((b"retry-after", b"%d" % min(wait_s, 60)))
+        if isinstance(error, errors.NotAllowed):
+            headers.append((b"allow", ", ".join(error.allowed).encode()))
         if status == 401 and isinstance(error, errors.Denied):
             status, title, detail = self._login(scope, detail, headers)
         kind, body = problem(scope, status, title, detail)

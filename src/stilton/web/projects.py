@@ -173,6 +173,8 @@ class Projects:
         unknown = sorted(set(document) - _PUSH_KEYS)
         if unknown:
             raise Invalid(f"unknown additional options: {', '.join(unknown)}")
+        if ("targetindex" in document) == ("posturl" in document):
+            raise Invalid("say where to push to: targetindex (user/index), or posturl of another server")
         wish = _wish(document)
         if "targetindex" in document:
             done = await self._pushes.to_index(actor, user, name, wish, _text(document, "targetindex"))
@@ -223,10 +225,17 @@ def _wish(document: dict[str, Any]) -> Wish:
     return Wish(
         project=project_name(_text(document, "name")),
         version=_text(document, "version"),
-        no_docs=document.get("no_docs") is True,
-        only_docs=document.get("only_docs") is True,
-        register_project=document.get("register_project") is True,
+        no_docs=_flag(document, "no_docs"),
+        only_docs=_flag(document, "only_docs"),
+        register_project=_flag(document, "register_project"),
     )
+
+
+def _flag(document: dict[str, Any], key: str) -> bool:
+    value = document.get(key, False)
+    if not isinstance(value, bool):
+        raise Invalid(f"{key} is true or false")
+    return value
 
 
 def _text(document: dict[str, Any], key: str) -> str:

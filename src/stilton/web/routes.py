@@ -23,10 +23,12 @@ import functools
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route, Router
 
+from stilton.domain.errors import Missing, NotAllowed
 from stilton.domain.names import project_name
 from stilton.web.accounts import Accounts
 from stilton.web.api import Api
@@ -133,7 +135,13 @@ def build(routes: Table, answers: Answers) -> App:
                 message = answers.start(scope, message["status"], message["headers"])
             await send(message)
 
-        await router(scope, receive, with_common if scope["type"] == "http" else send)
+        # With an app in its scope Starlette raises what it would else answer in plain text.
+        scope["app"] = router
+        try:
+            await router(scope, receive, with_common if scope["type"] == "http" else send)
+        except HTTPException as error:
+            allowed = sorted((error.headers or {}).get("Allow", "").replace(" ", "").split(","))
+            raise NotAllowed(scope["method"], tuple(allowed)) from None
 
     return app
 
@@ -152,5 +160,5 @@ async def _robots(request: Request) -> Response:
 
 
 async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
-    text = f"Nothing is at {scope['path'][:200]!r}. The indexes of this server are listed at /\n"
-    await PlainTextResponse(text, 404)(scope, receive, send)
+    del receive, send
+    raise Missing(f"Nothing is at {scope['path'][:200]!r}. The indexes of this server are listed at /")

@@ -25,7 +25,9 @@ from stilton.web.urls import Here
 INSTALLER = re.compile(r"(?:[^ ]* )*(?:distribute|setuptools|pip|pex|uv|poetry|pdm|unearth)/")
 MEMORY_BYTES = 48 << 20
 """Answers that were given before, at most; mostly the same bytes as the catalogue keeps."""
-ANSWER_BYTES = 1500
+USUAL_CHARS = 400
+"""Of the headers that choose a form; answers to requests with longer ones are not kept."""
+ANSWER_BYTES = 2000
 """What an answer weighs beside its body."""
 VARY: Header = (b"vary", b"Accept, Accept-Encoding")
 # Where people and installers get different things from one URL.
@@ -112,8 +114,9 @@ class SimplePages:
         public = self._pages.is_public(user, index)
         headers = _headers(form.content_type, rendered, VARY if prefix == FULL_PREFIX else VARY_AGENT, public=public)
         ready = Ready(rendered, headers)
-        if prefix == FULL_PREFIX and public:
-            accept, encoding = (header(scope, b"accept") or "", header(scope, b"accept-encoding") or "")
+        accept, encoding = (header(scope, b"accept") or "", header(scope, b"accept-encoding") or "")
+        usual = len(accept) + len(encoding) + len(scope["query_string"]) <= USUAL_CHARS
+        if prefix == FULL_PREFIX and public and usual:
             key = (scope["path"], scope["query_string"], accept.encode("latin-1"), encoding.encode("latin-1"))
             self._ready.put(key, ready)
         await self.send_ready(scope, send, ready, (header(scope, b"if-none-match") or "").encode("latin-1"))
@@ -127,8 +130,8 @@ class SimplePages:
         form = negotiation.simple_format(header(scope, b"accept"), _query(scope, "format"))
         names = await self._pages.names(await self._actor(scope, user, index), user, index)
         pieces = simple.list_json(names) if form.is_json else simple.list_html(names, f"{user}/{index}")
-        vary = VARY if self._pages.is_public(user, index) else _with_auth(VARY)
-        headers = [(b"content-type", form.content_type.encode()), vary, CACHE, CORS, NOSNIFF]
+        vary, cache = (VARY, CACHE) if self._pages.is_public(user, index) else (_with_auth(VARY), PRIVATE)
+        headers = [(b"content-type", form.content_type.encode()), vary, cache, CORS, NOSNIFF]
         with tempfile.TemporaryFile(dir=self._scratch) as page:
             await anyio.to_thread.run_sync(page.writelines, pieces)
             size = page.tell()

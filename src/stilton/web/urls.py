@@ -55,7 +55,7 @@ def outside_of(scope: Scope, outside_url: str | None, *, trusted: bool) -> str |
 
 def is_outside_url(url: str) -> bool:
     """Whether `url` may be used to build links: http(s), a plain host, printable."""
-    if len(url) > MAX_URL_CHARS or not url.isascii() or not url.isprintable() or " " in url:
+    if len(url) > MAX_URL_CHARS or not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
         return False
     try:
         parts = urlsplit(url)
