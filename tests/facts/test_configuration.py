@@ -163,6 +163,11 @@ def test_a_mirrors_url_cannot_be_dropped_and_its_lists_are_not_there() -> None:
     assert configuration.updated(MIRROR, {"bases": "x/y", "acl_upload": "x"}, nothing) == MIRROR
 
 
+def test_adding_a_reader_to_a_mirror_that_everybody_may_read_locks_nobody_out() -> None:
+    assert configuration.patched(MIRROR, ["acl_pkg_read+=bob"], anything)["acl_pkg_read"] == [":ANONYMOUS:", "bob"]
+    assert configuration.patched(MIRROR, ["acl_pkg_read-=:anonymous:"], anything)["acl_pkg_read"] == []
+
+
 accounts = st.lists(st.sampled_from(["ann", "bob", "eve", "dan"]), unique=True)
 
 

@@ -23,6 +23,8 @@ MAX_VALUES = 10_000
 MAX_TEXT_CHARS = 100_000
 
 _ACLS = frozenset({"acl_upload", "acl_toxresult_upload", "acl_pkg_read"})
+# What an index without the key means, so that adding to it takes nothing away.
+_MEANT = {"acl_pkg_read": [ANONYMOUS], "acl_toxresult_upload": [ANONYMOUS]}
 _LISTS = _ACLS | {"bases", "mirror_whitelist"}
 _FREE = frozenset({"title", "description", "custom_data"})
 _KEYS = {
@@ -110,7 +112,7 @@ def _applied(keys: dict[str, Any], key: str, operator: str, value: str, exists: 
         return _dropped(keys, key)
     if key not in _LISTS or key not in _KEYS[keys["type"]]:
         raise Invalid(f"The {key!r} setting is no list, say {key}=value")
-    have = list(keys.get(key, []))
+    have = list(keys.get(key, _MEANT.get(key, [])))
     wanted = _list(key, value, exists if operator == "+=" else lambda _: True)
     if operator == "+=":
         return {**keys, key: [*have, *(name for name in wanted if name not in have)]}
