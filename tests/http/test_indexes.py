@@ -58,6 +58,7 @@ async def test_a_new_user_is_shown_without_the_password(world: World) -> None:
         ("..%2e", {"password": "x"}, 400, "can't be used"),
         ("x" * 101, {"password": "x"}, 400, "can't be used"),
         ("favicon.ico", {"password": "x"}, 400, "can't be used"),
+        ("__token__", {"password": "x"}, 400, "can't be used"),
         ("new", [], 400, "a JSON object is expected"),
     ],
 )
@@ -634,3 +635,15 @@ async def test_a_null_drops_a_key(world: World) -> None:
 
     assert "title" not in answer.json["result"]
     assert "description" not in answer.json["result"]
+
+
+async def test_a_token_of_a_server_whose_clock_is_ahead_is_taken(world: World) -> None:
+    token = world.app.login.new_token("team")
+
+    world.clock.pass_s(-20)
+    close = await world.client.send("GET", "/+api", authorization=f"Bearer {token}")
+    world.clock.pass_s(-3600)
+    far = await world.client.send("GET", "/+api", authorization=f"Bearer {token}")
+
+    assert close.json["result"]["authstatus"][1] == "team"
+    assert far.json["result"]["authstatus"][1] == ""

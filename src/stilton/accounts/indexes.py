@@ -95,9 +95,11 @@ class IndexAdmin:
 
     def _checked(self, tx: Transaction, actor: Actor, right: Right, user: str, name: str) -> Index:
         index = accounts.index(tx.sql, user, name)
-        if index is None or not (self._policy.may(actor, right, index) or self._policy.may(actor, Right.READ, index)):
+        if index is None:
             raise IndexNotFound(f"{user}/{name}")
         if not self._policy.may(actor, right, index):
+            if actor.name is not None and not self._policy.may(actor, Right.READ, index):
+                raise IndexNotFound(f"{user}/{name}")
             raise Denied(f"no permission to {right.value} {index.full_name}", login=actor.name is None)
         return index
 

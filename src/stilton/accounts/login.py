@@ -27,6 +27,8 @@ from stilton.lru import Lru
 log = logging.getLogger(__name__)
 
 TOKEN_LIFE_S = 36_000
+LEEWAY_S = 30
+"""The clock of another server that signed a token may be ahead by so much."""
 REMEMBERED_S = 300.0
 """A right password is not checked again for so long; a changed one counts at once all the same."""
 WRONG_REMEMBERED_S = 60.0
@@ -58,9 +60,13 @@ class Login:
             def get_timestamp(self) -> int:
                 return int(now())
 
-        self._serializer = URLSafeTimedSerializer(
-            hmac.digest(secret, b"stilton login token", "sha256"), salt="login", signer=Signer
-        )
+        class Verifier(TimestampSigner):
+            def get_timestamp(self) -> int:
+                return int(now()) + LEEWAY_S
+
+        key = hmac.digest(secret, b"stilton login token", "sha256")
+        self._serializer = URLSafeTimedSerializer(key, salt="login", signer=Signer)
+        self._verifier = URLSafeTimedSerializer(key, salt="login", signer=Verifier)
         self._bench = Bench()
         # Keys of both are digests with a secret of this process: no password is kept anywhere.
         self._pepper = secrets.token_bytes(32)
@@ -106,7 +112,7 @@ class Login:
     def owner(self, token: str) -> str | None:
         """Whose token that is; None when it is none, or not any more."""
         try:
-            user, mark = self._serializer.loads(token.removeprefix(TOKEN_PREFIX), max_age=TOKEN_LIFE_S)
+            user, mark = self._verifier.loads(token.removeprefix(TOKEN_PREFIX), max_age=TOKEN_LIFE_S + LEEWAY_S)
         except (BadSignature, ValueError, TypeError):
             return None
         pwhash = self._db.glance(accounts.pwhash, user)
@@ -131,6 +137,7 @@ class Login:
         key = hmac.digest(self._pepper, f"{user}\0{secret}\0{pwhash}".encode("utf-8", "surrogatepass"), "sha256")
         now = self._now()
         if (self._right.get(key) or 0.0) > now:
+            self._tries.pop((user, credentials.peer))
             return True
         self._check_tries(user, credentials.peer)
         if (self._wrong.get(key) or 0.0) > now:

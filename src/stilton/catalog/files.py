@@ -84,6 +84,8 @@ class Files:
         if not index.is_mirror:
             return self._published(index, path, public=public)
         mirror = self._indexes.mirror(index.full_name)
+        if path.endswith(PROVENANCE_SUFFIX):
+            raise FileNotFound(path, "a mirror's pages say where upstream has it")
         if path.endswith(METADATA_SUFFIX):
             wheel = path.removesuffix(METADATA_SUFFIX)
             mirror.read_ahead.considered(wheel)

@@ -26,7 +26,7 @@ MAX_FILENAME_BYTES = 255
 _VALID = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?", re.IGNORECASE | re.ASCII)
 # devpi's rule for users and indexes: of ASCII only letters, digits and -.@_
 _NOT_IN_ACCOUNT = re.compile(r"[\x00-\x20!\"#$%&'()*+,/:;<=>?\[\\\]^`{|}~\x7f-\x9f\u2028\u2029]")
-_RESERVED_USERS = frozenset({"robots.txt", "favicon.ico"})
+_RESERVED_USERS = frozenset({"robots.txt", "favicon.ico", "__token__"})
 MAX_ACCOUNT_CHARS = 100
 _RUN = re.compile(r"[-_.]+")
 # Control characters, separators of either kind and the ends of lines: never part of a file name.

@@ -65,7 +65,9 @@ class Files:
         blobs: LocalBlobs,
         metrics: Metrics,
         now: Callable[[], float],
+        keeps_private: Callable[[ProjectName], bool],
     ) -> None:
+        self._keeps_private = keeps_private
         self._upstream = upstream
         self._mirror = upstream.config.name
         self._projects = projects
@@ -178,6 +180,9 @@ class Files:
             kept = await self._projects.kept(project)
             if kept and (file := _at(kept.project.files, path, filename)):
                 return _offered(Listed(project, file), quarantined=kept.project.is_quarantined)
+        if any(map(self._keeps_private, candidates)):
+            # No other cut of a private name may be asked upstream either.
+            raise FileNotFound(path)
         trouble: StiltonError | None = None
         for project in candidates:
             try:

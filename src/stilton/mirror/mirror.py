@@ -60,7 +60,7 @@ class Mirror:
             return keeps_private(project) and project not in await self.names.all()
 
         self.projects = Projects(upstream, db, metrics, now, is_secret, wait_s=options.request_timeout_s)
-        self.files = Files(upstream, self.projects, db, blobs, metrics, now)
+        self.files = Files(upstream, self.projects, db, blobs, metrics, now, keeps_private)
         self.metadata = Metadata(upstream, self.files, db, blobs, now)
         self.refresh = Refresh(
             self.projects, metrics, now, max_age_s=config.cache_expiry_s, is_down=lambda: self.is_down
