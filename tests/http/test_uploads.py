@@ -297,6 +297,24 @@ async def test_not_even_after_the_file_was_removed(world: World) -> None:
     assert (await world.client.get(f"/team/prod/{wheel.path}")).status == 200
 
 
+@pytest.mark.parametrize(
+    "filename", ["pkg-1.0.0-py3-none-any.whl", "PKG-1.0-py3-none-any.whl", "pkg-1.0-py3-none-ANY.whl"]
+)
+async def test_another_spelling_of_a_file_name_is_the_same_file(world: World, filename: str) -> None:
+    wheel, other = a_wheel(), a_wheel(payload=b"other")
+    spelled = Dist(filename, other.content, other.metadata)
+    for index in ("team/dev", "team/prod"):
+        await upload(world.client, index, wheel)
+    before = world.everything()
+
+    refused = await upload(world.client, "team/prod", spelled)
+    assert (refused.status, world.everything() == before) == (409, True), refused.text
+
+    replaced = await upload(world.client, "team/dev", spelled)
+    assert replaced.status == 200, replaced.text
+    assert [file["filename"] for file in (await page(world))["files"]] == [filename]
+
+
 async def test_equal_versions_are_one_release(world: World) -> None:
     await upload(world.client, "team/dev", a_wheel("pkg", "1.0"))
 

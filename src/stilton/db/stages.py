@@ -11,8 +11,8 @@ from stilton.db.database import Transaction
 from stilton.db.schema import files, projects, releases, upsert
 from stilton.domain import changes
 from stilton.domain.files import Status
-from stilton.domain.names import IndexName, ProjectName
-from stilton.domain.publishing import Kind, Release, StageFile
+from stilton.domain.names import IndexName, ProjectName, identity
+from stilton.domain.publishing import DOCS_SUFFIX, Kind, Release, StageFile
 
 # The hottest statements, put together once.
 _HOSTING = select(projects.c.stage, projects.c.gone_at).where(projects.c.project == bindparam("p"))
@@ -31,6 +31,9 @@ _FILES = (
 )
 _NAMED = select(files).where(
     files.c.stage == bindparam("s"), files.c.project == bindparam("p"), files.c.filename == bindparam("f")
+)
+_OF_RELEASE = select(files).where(
+    files.c.stage == bindparam("s"), files.c.project == bindparam("p"), files.c.version == bindparam("v")
 )
 _FILE = select(files).where(files.c.stage == bindparam("s"), files.c.path == bindparam("f"))
 _PUT_PROJECT = upsert(projects)
@@ -109,6 +112,26 @@ def contents(connection: Connection, stage: IndexName, name: ProjectName, *, wit
 def files_named(connection: Connection, stage: IndexName, name: ProjectName, filename: str) -> list[StageFile]:
     """Every file of this name that the project has or had."""
     return [_file(row) for row in connection.execute(_NAMED, {"s": stage, "p": name, "f": filename}).mappings()]
+
+
+def release_files(connection: Connection, stage: IndexName, name: ProjectName, version: str) -> list[StageFile]:
+    """Every file that a release has or had, by its version as it is stored."""
+    named = {"s": stage, "p": name, "v": version}
+    return [_file(row) for row in connection.execute(_OF_RELEASE, named).mappings()]
+
+
+def namesakes(
+    connection: Connection, stage: IndexName, project: ProjectName, version: str, filename: str
+) -> list[StageFile]:
+    """Every file of this name that the index has or had, however the name is spelled."""
+    found = {file.path: file for file in files_named(connection, stage, project, filename)}
+    if not filename.endswith(DOCS_SUFFIX):
+        wanted = identity(filename, project)
+        known = release(connection, stage, project, version)
+        for file in release_files(connection, stage, project, known.version if known else version):
+            if file.kind is Kind.RELEASE and identity(file.filename, project) == wanted:
+                found[file.path] = file
+    return list(found.values())
 
 
 def results_for(connection: Connection, stage: IndexName, of: StageFile) -> list[StageFile]:

@@ -111,6 +111,16 @@ def version_of(filename: str, project: ProjectName) -> str | None:
     return None
 
 
+def identity(filename: str, project: ProjectName) -> str:
+    """Equal for file names that differ in spelling only: installers take them for one file (PEP 427, PEP 625)."""
+    base = stem(filename)
+    suffix = filename[len(base) :].lower()
+    if is_wheel(filename):
+        _, version, *tags = base.split("-")
+        return f"{project}-{canonicalize_version(version.replace('_', '+', 1))}-{'-'.join(tags).lower()}{suffix}"
+    return f"{project}-{canonicalize_version(version_of(filename, project) or base)}{suffix}"
+
+
 def same_versions(known: Iterable[str], found: Iterable[str]) -> tuple[list[str], list[str]]:
     """(those of `known` that are among `found`, those of `found` that are not among `known`).
 

@@ -17,6 +17,7 @@ Log = list[dict[str, Any]]
 """devpi's list of what was done with a file: `what`, `who`, `when` (UTC, six numbers), `dst` …"""
 
 
+DOCS_SUFFIX = ".doc.zip"
 _NO_VERSION = Version("0")
 
 

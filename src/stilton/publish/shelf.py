@@ -54,16 +54,16 @@ def put(tx: Transaction, stage: IndexName, file: StageFile, keys: Mapping[str, A
     place of the old ones, whose URL is gone from then on.
     """
     index = _index(tx, stage)
-    named = stages.files_named(tx.sql, stage, file.project, file.filename)
+    named = stages.namesakes(tx.sql, stage, file.project, file.version, file.filename)
     verdict = publishing.judge(file.filename, file.digest, named, volatile=index.is_volatile)
     if verdict is Verdict.SAME:
         return verdict
     version = register(tx, stage, file.project, file.version, keys, replace=False, now=now)
     log = list(file.log)
     if verdict is Verdict.REPLACE:
-        old = next(one for one in named if one.gone_at is None)
-        _retire(tx, stage, [old], now=now)
-        count = next((line.get("count", 0) for line in old.log if line.get("what") == "overwrite"), 0)
+        old = [one for one in named if one.gone_at is None]
+        _retire(tx, stage, old, now=now)
+        count = next((line.get("count", 0) for line in old[0].log if line.get("what") == "overwrite"), 0)
         log.insert(0, publishing.entry("overwrite", None, now, count=count + 1, dst=stage))
     stages.put_file(tx, stage, msgspec.structs.replace(file, version=version, log=log, gone_at=None))
     return verdict

@@ -83,7 +83,7 @@ class Uploads:
         project, version = _release(fields)
         publishing.check_version(version)
         publishing.check_filename(filename, project, version)
-        verdict = self._judged(index, project, filename, upload.digest)
+        verdict = self._judged(index, project, version, filename, upload.digest)
         if verdict is Verdict.SAME:
             await asyncio.to_thread(_check_digests, upload, fields)
             return verdict
@@ -112,7 +112,7 @@ class Uploads:
         index = await self.begin(actor, index.user, index.name)
         project = _project(fields)
         version = _one(fields, "version") or self._newest(index, project)
-        filename = f"{project}-{version}.doc.zip"
+        filename = f"{project}-{version}{publishing.DOCS_SUFFIX}"
         await asyncio.to_thread(archives.inspect_docs, upload.path, filename)
         now = self._now()
         entry = StageFile(
@@ -126,7 +126,7 @@ class Uploads:
             uploaded_at=now,
             log=[publishing.entry("upload", actor.name, now, dst=index.full_name)],
         )
-        if self._judged(index, project, filename, upload.digest) is Verdict.SAME:
+        if self._judged(index, project, version, filename, upload.digest) is Verdict.SAME:
             return Verdict.SAME
         return await self._put(index, entry, {"name": project, "version": version}, upload)
 
@@ -137,11 +137,11 @@ class Uploads:
         self._metrics.count("published", entry.kind.value)
         return verdict
 
-    def _judged(self, index: Index, project: ProjectName, filename: str, digest: str) -> Verdict:
+    def _judged(self, index: Index, project: ProjectName, version: str, filename: str, digest: str) -> Verdict:
         """The verdict as of now, before anything is kept; `shelf.put` asks again when it counts."""
         entry = self._db.glance(stages.project, index.full_name, project)
         publishing.check_open(project, entry.status if entry else None)
-        named = self._db.glance(stages.files_named, index.full_name, project, filename)
+        named = self._db.glance(stages.namesakes, index.full_name, project, version, filename)
         return publishing.judge(filename, digest, named, volatile=index.is_volatile)
 
     def _settle(
