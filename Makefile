@@ -20,7 +20,7 @@ check: $(VENV)/.dev $(CLIENTS)/.done
 	$(BIN)/ruff check src tests bench
 	$(BIN)/mypy
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage run -m pytest -n auto --dist loadfile $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

@@ -37,6 +37,7 @@ def test_a_hash_is_argon2id_and_never_the_same_twice() -> None:
         ("no hash", PASSWORD, False),
         (HASH, "\udcff", False),
     ],
+    ids=["right", "wrong", "empty", "empty and right", "no user", "no hash", "surrogate"],
 )
 def test_a_password_is_right_or_not(pwhash: str | None, password: str, right: bool) -> None:
     assert passwords.is_right(pwhash, password) is right
