@@ -27,6 +27,7 @@ from stilton.config import Config
 from stilton.db import mirrors
 from stilton.db.database import Database
 from stilton.domain import permission
+from stilton.domain.errors import Busy
 from stilton.domain.indexes import MirrorConfig
 from stilton.domain.names import IndexName, ProjectName
 from stilton.domain.permission import ROOT, Policy
@@ -84,6 +85,7 @@ class App:
         self._front: Front | None = None
         self._warnings: list[str] = []
         self._root_changed = True
+        self._looking: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI's entry."""
@@ -204,6 +206,9 @@ class App:
         self._housekeeping.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._housekeeping
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
         await self.indexes.close()
         self.login.close()
         self._flush()
@@ -228,7 +233,12 @@ class App:
     async def _look_at_root(self) -> None:
         """An empty password of root is devpi's default, and everybody's who can reach this server."""
         self._root_changed = False
-        if not await self.login.has_empty_password(ROOT):
+        try:
+            empty = await self.login.has_empty_password(ROOT)
+        except Busy:
+            self._root_changed = True  # later
+            return
+        if not empty:
             self._warnings = []
             return
         beyond = self.config.host not in LOOPBACK
@@ -248,8 +258,8 @@ class App:
             await asyncio.sleep(HOUSEKEEPING_S)
             self.db.news()
             self._flush()
-            if self._root_changed:
-                await self._look_at_root()
+            if self._root_changed and (self._looking is None or self._looking.done()):
+                self._looking = asyncio.ensure_future(self._look_at_root())
             if self._parent is not None and os.getppid() != self._parent:
                 # Killed without a chance to tell us. An orphan would keep the port and the lock.
                 log.error("The main process is gone, this worker ends")
