@@ -1,153 +1,31 @@
-"""The real devpi client against a running server: what is typed, and what it must answer.
+"""The commands of devpi, typed at a running server: what must come back."""
 
-A transcript is commands after `$ ` and below each the lines that have to be in its output, in this
-order; others may be between them. `…` stands for anything, SERVER for the server's URL, ME for the
-user who is logged in, `[1]` for the status of a command that fails. Each test has a user of its own.
-"""
-
-import itertools
 import json
-import re
-import shlex
 import subprocess
 import sys
 import tarfile
-import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.compat.conftest import OLD, installed
+from tests.compat.conftest import installed
 from tests.support.builders import Dist, a_wheel, an_sdist, metadata_of
+from tests.support.devpi import ROOT, THEIRS, Client, Yard, a_doc_zip, a_yard
 from tests.support.publish import PASSWORD, basic
-from tests.support.server import BIN, Server, a_server, clean_env, free_port, run
-from tests.support.upstream import FakeUpstream, Threaded
+from tests.support.server import BIN, a_server, free_port, run
 from tests.support.world import make_serverdir
-
-CLIENTS = Path(__file__).parents[2] / ".venv-clients" / "bin"
-ROOT = "the password of root"
-
-
-@dataclass
-class Client:
-    """devpi in a folder of its own, which is its home, too."""
-
-    server: Server
-    upstream: FakeUpstream
-    folder: Path
-    me: str = "root"
-
-    def run(self, command: str, *, typed: str = "", **env: str) -> tuple[int, list[str]]:
-        """Run a command: its status and the lines it wrote. There is no terminal: it reads what is `typed`."""
-        words = shlex.split(self._named(command))
-        tool = CLIENTS / words[0] if words[0] == "devpi" else words[0]
-        done = subprocess.run(
-            [tool, *words[1:]], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, input=typed, text=True, timeout=60,
-            check=False, cwd=self.folder, start_new_session=True, env={**self.env, **env},
-        )  # fmt: skip
-        return done.returncode, [line.rstrip() for line in done.stdout.splitlines()]
-
-    def lines(self, command: str, **env: str) -> list[str]:
-        """The lines that a command writes which has to succeed."""
-        status, lines = self.run(command, **env)
-        assert status == 0, (command, lines)
-        return lines
-
-    def follow(self, transcript: str, *, typed: str = "", **env: str) -> None:
-        """Type what a transcript says and compare the answers."""
-        for part in re.split(r"^\s*\$ ", transcript, flags=re.MULTILINE)[1:]:
-            command, *expected = [line.strip() for line in part.splitlines() if line.strip()]
-            status, lines = self.run(command, typed=typed, **env)
-            wanted = 1 if expected and expected[-1] == "[1]" else 0
-            answer = "\n".join(lines)
-            assert status == wanted, f"{command}\n{answer}"
-            rest = iter(lines)
-            for line in expected[: len(expected) - wanted]:
-                pattern = ".*".join(map(re.escape, self._named(line).split("…")))
-                assert any(re.fullmatch(pattern, each.strip()) for each in rest), f"no {line!r}:\n{command}\n{answer}"
-
-    def has(self, *dists: Dist, folder: str = "dist") -> None:
-        """Files to upload, in `folder`."""
-        (self.folder / folder).mkdir(exist_ok=True)
-        for dist in dists:
-            (self.folder / folder / dist.filename).write_bytes(dist.content)
-
-    def href(self, index: str, dist: Dist) -> str:
-        return f"{self.server.url}/{index}/{dist.path}"
-
-    def get(self, path: str) -> dict[str, Any]:
-        """What the server says to root."""
-        status, _, body = self.server.get(path, accept="application/json", authorization=basic("root", ROOT))
-        assert status == 200, body
-        answer: dict[str, Any] = json.loads(body)["result"]
-        return answer
-
-    @property
-    def env(self) -> dict[str, str]:
-        kept = {name: value for name, value in clean_env().items() if not re.match("XDG|VIRTUAL_ENV|WORKON", name)}
-        return {
-            **kept,
-            "HOME": str(self.folder),
-            "HTTPS_PROXY": "http://127.0.0.1:1",
-            "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
-            "UV_CACHE_DIR": str(self.folder / "uv-cache"),
-            "UV_PYTHON_DOWNLOADS": "never",
-        }
-
-    def _named(self, text: str) -> str:
-        names = {"SERVER": self.server.url, "ME": self.me, "UPSTREAM": self.upstream.url}
-        return re.sub(r"\b(SERVER|ME|UPSTREAM)\b", lambda found: names[found[0]], text)
-
-
-@dataclass
-class Yard:
-    """A server, as `devpi-init` made it, over an upstream that has two releases of `dep`."""
-
-    server: Server
-    upstream: FakeUpstream
-    numbers: Iterator[int]
-
-    def client(self, folder: Path) -> Client:
-        """A client whose user is new and logged in; he has a volatile index `dev`, in use, and a firm `prod`."""
-        me = f"user{next(self.numbers)}"
-        self.send("PUT", f"/{me}", {"password": PASSWORD})
-        self.send("PUT", f"/{me}/dev", {"bases": "root/pypi"})
-        self.send("PUT", f"/{me}/prod", {"bases": "root/pypi", "volatile": False})
-        folder.mkdir(exist_ok=True)
-        client = Client(self.server, self.upstream, folder, me)
-        client.lines("devpi use SERVER/ME/dev")
-        client.lines(f"devpi login ME --password '{PASSWORD}'")
-        return client
-
-    def send(self, method: str, path: str, document: object) -> None:
-        """As root, whatever the client does."""
-        status, answer = self.server.send_json(method, path, document, authorization=basic("root", ROOT))
-        assert status in (200, 201), answer
 
 
 @pytest.fixture(scope="module")
 def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
-    folder = tmp_path_factory.mktemp("devpi") / "server"
-    with Threaded() as upstream:
-        upstream.add("dep", a_wheel("dep", "1.0"), a_wheel("dep", "1.5"), upload_time=OLD)
-        made = run("devpi-init", "--serverdir", str(folder), "--mirror-url", upstream.url, "--root-passwd", ROOT)
-        assert made.returncode == 0, made.stderr
-        with a_server(folder) as server:
-            yield Yard(server, upstream, itertools.count(1))
+    with a_yard(tmp_path_factory.mktemp("devpi") / "server") as made:
+        yield made
 
 
 @pytest.fixture
 def devpi(yard: Yard, tmp_path: Path) -> Client:
-    return yard.client(tmp_path / "home")
-
-
-def a_doc_zip(folder: Path, name: str) -> None:
-    folder.mkdir(exist_ok=True)
-    with zipfile.ZipFile(folder / name, "w") as archive:
-        archive.writestr("index.html", "<h1>How to</h1>")
+    return yard.client(tmp_path / "home", THEIRS)
 
 
 # -- users and indexes ----------------------------------------------------------------------------
@@ -158,7 +36,7 @@ def test_a_new_server_is_set_up(yard: Yard, tmp_path: Path) -> None:
     assert made.returncode == 0, made.stderr
     (tmp_path / "home").mkdir()
     with a_server(tmp_path / "server") as server:
-        devpi = Client(server, yard.upstream, tmp_path / "home")
+        devpi = Client(server, yard.upstream, tmp_path / "home", tool=THEIRS)
         devpi.follow("""
             $ devpi use SERVER
             using server: SERVER/ (not logged in)

@@ -1,0 +1,5 @@
+"""`python -m stilton_client` is `devpi`."""
+
+from stilton_client.main import main
+
+main()

@@ -1,0 +1,106 @@
+"""What every subcommand shares: generic options, the session it works with, and the boundary where errors become words.
+
+Exit codes: 0 done, 1 it did not work, 2 wrong usage, 130 interrupted.
+"""
+
+import contextlib
+import functools
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from stilton_client.errors import EXIT_FAILED, EXIT_INTERRUPTED, Failure
+from stilton_client.session import Session
+from stilton_client.terminal import Terminal
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+_GENERIC = (
+    click.option("--clientdir", metavar="DIR", help="folder of logins and other state  [~/.devpi/client]"),
+    click.option("-v", "--verbose", count=True, help="say more; twice: even more"),
+    click.option("-y", "--yes", is_flag=True, help="assume yes on confirmation questions"),
+    click.option("--debug", is_flag=True, help="show requests, and where an error came from"),
+)
+
+
+def generic(function: F) -> F:
+    """The options that every command takes."""
+    for option in _GENERIC:
+        function = option(function)
+    return function
+
+
+def command(name: str, *, example: str, json: bool = False) -> Callable[[Callable[..., Any]], click.Command]:
+    """A subcommand: its function takes the Session first. `example` ends its help; `json` adds `--json`."""
+
+    def decorate(function: Callable[..., Any]) -> click.Command:
+        @functools.wraps(function)
+        def run(**given: Any) -> None:  # noqa: ANN401 - click passes options by name
+            options = _merged(given, as_json=given.pop("as_json", False))
+            with boundary(debug=options["debug"]):
+                code = function(session(options), **given)
+                if code:
+                    sys.exit(code)
+
+        wrapped = generic(run)
+        if json:
+            wrapped = click.option("--json", "as_json", is_flag=True, help="print JSON")(wrapped)
+        epilog = "\b\nExamples:\n" + "\n".join(f"  {line.strip()}" for line in example.splitlines())
+        return click.command(name, context_settings=SETTINGS, epilog=epilog)(wrapped)
+
+    return decorate
+
+
+def _merged(given: dict[str, Any], *, as_json: bool) -> dict[str, Any]:
+    """Options may stand before the command's name or behind it."""
+    before = click.get_current_context().obj or {}
+    options = {name: given.pop(name) or before.get(name) for name in ("clientdir", "verbose", "yes", "debug")}
+    return {**options, "as_json": as_json}
+
+
+def session(options: dict[str, Any]) -> Session:
+    """What a command works with, from the generic options and the environment."""
+    terminal = Terminal(
+        os.environ,
+        verbose=options["verbose"] or 0,
+        debug=bool(options["debug"]),
+        yes=bool(options["yes"]),
+        as_json=options["as_json"],
+    )
+    folder = options["clientdir"] or os.environ.get("DEVPI_CLIENTDIR") or "~/.devpi/client"
+    return Session(terminal, Path(folder).expanduser(), os.environ, Path.cwd())
+
+
+@contextlib.contextmanager
+def boundary(*, debug: bool) -> Iterator[None]:
+    """The one place where errors become words."""
+    try:
+        yield
+    except Failure as failure:
+        if debug:
+            raise
+        click.secho(failure.what, err=True, fg="red")
+        if failure.advice:
+            click.echo(failure.advice, err=True)
+        sys.exit(failure.code)
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read us has enough: `devpi list | head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_FAILED)
+    except (click.ClickException, click.exceptions.Exit, click.Abort, SystemExit):
+        raise
+    except Exception as error:
+        if debug:
+            raise
+        click.secho(f"internal error: {type(error).__name__}: {error}", err=True, fg="red")
+        click.echo("This is a fault of devpi's client. Run it again with --debug and report what it prints.", err=True)
+        sys.exit(EXIT_FAILED)

@@ -1,0 +1,1 @@
+"""One room a command: options in, requests out, words back."""
