@@ -51,8 +51,8 @@ class Terminal:
         """A line of the result that matters."""
         self._say(text, bold=True)
 
-    def shadowed(self, text: str) -> None:
-        """A line about something that is hidden by something else."""
+    def flag(self, text: str) -> None:
+        """A line of the result about what is hidden by something else, or went wrong: red."""
         self._say(text, fg="red")
 
     def note(self, text: str) -> None:
