@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The tools that tests drive against a running server: devpi's client wants the name of our own command.
 CLIENTS := .venv-clients
+# A devpi-server, for our `devpi` to talk to.
+DEVPI := .venv-devpi
 SERVERDIR ?= $(HOME)/.devpi/server
 PORT ?= 3141
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -15,7 +17,7 @@ serve: $(VENV)/.run  ## install, create the server's data on first use, serve on
 
 test: check  ## what CI runs: lint, types, architecture, every test
 
-check: $(VENV)/.dev $(CLIENTS)/.done
+check: $(VENV)/.dev $(CLIENTS)/.done $(DEVPI)/.done
 	$(BIN)/ruff format --check src tests bench
 	$(BIN)/ruff check src tests bench
 	$(BIN)/mypy
@@ -38,9 +40,11 @@ lock: $(VENV)/.dev  ## refresh the lock files; they name no registry
 	  --no-emit-index-url --no-header --no-annotate --extra dev pyproject.toml -o requirements-dev.lock
 	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --no-annotate requirements-clients.in -o requirements-clients.lock
+	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --no-annotate requirements-devpi.in -o requirements-devpi.lock
 
 clean:
-	rm -rf $(VENV) $(CLIENTS) .mypy_cache .pytest_cache .ruff_cache .coverage*
+	rm -rf $(VENV) $(CLIENTS) $(DEVPI) .mypy_cache .pytest_cache .ruff_cache .coverage*
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed, {sys.executable} is {v}. Say which one: make PYTHON=python3.12 ...")'
@@ -56,7 +60,12 @@ $(VENV)/.dev: $(BIN)/python requirements-dev.lock pyproject.toml
 	$(PIP) install --no-deps -e .
 	touch $@ $(VENV)/.run
 
-$(CLIENTS)/.done: $(VENV)/.dev requirements-clients.lock
+$(CLIENTS)/.done: requirements-clients.lock | $(VENV)/.dev
 	$(BIN)/python -m venv --clear $(CLIENTS)
 	$(CLIENTS)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements-clients.lock
+	touch $@
+
+$(DEVPI)/.done: requirements-devpi.lock | $(VENV)/.dev
+	$(BIN)/python -m venv --clear $(DEVPI)
+	$(DEVPI)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements-devpi.lock
 	touch $@

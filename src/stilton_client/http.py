@@ -97,12 +97,10 @@ class Http:
         login_for: Callable[[str], Login],
         *,
         debug: Callable[[str], None],
-        warn: Callable[[str], None],
     ) -> None:
         self._environ = environ
         self._login_for = login_for
         self._debug = debug
-        self._warn = warn
         self._pools: dict[tuple[str | None, str | None], urllib3.PoolManager] = {}
 
     def api(

@@ -52,7 +52,7 @@ class Session:
         self.environ = environ
         self.cwd = cwd
         self.state = State(clientdir, environ)
-        self.http = Http(environ, self.login_for, debug=terminal.debug, warn=terminal.warn)
+        self.http = Http(environ, self.login_for, debug=terminal.debug)
 
     @property
     def root(self) -> str:

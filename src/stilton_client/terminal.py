@@ -112,7 +112,8 @@ class Terminal:
 
     def ask(self, question: str) -> str:
         """One line of answer. Raises Failure when nobody is there to answer."""
-        click.echo(question, nl=False, err=True)
+        # What is typed on a terminal ends the line, what comes through a pipe does not show.
+        click.echo(question, nl=not sys.stdin.isatty(), err=True)
         return self.ask_line().strip()
 
     @staticmethod
@@ -126,7 +127,7 @@ class Terminal:
     def ask_secret(self, question: str) -> str:
         """A password, not shown while it is typed; the first line of standard input where that is no terminal."""
         if not sys.stdin.isatty():
-            click.echo(question, nl=False, err=True)
+            click.echo(question, err=True)
             return self.ask_line()
         import getpass  # noqa: PLC0415 - most commands ask for nothing
 

@@ -95,6 +95,16 @@ def hidden(url: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{quote(login[0], safe='')}:****@{parts.netloc}"))
 
 
+def host(url: str) -> str:
+    """The host's name, without a port."""
+    return urlsplit(url).hostname or ""
+
+
+def is_plain(url: str) -> bool:
+    """Whether installers must be told to trust its host: http beyond this machine."""
+    return url.startswith("http:") and host(url) not in LOOPBACK
+
+
 def basename(url: str) -> str:
     """The last part of the path, unquoted."""
     return unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2])

@@ -1,10 +1,8 @@
 """`devpi login`, `logoff`, `logout`."""
 
-import contextlib
-
 import click
 
-from stilton_client import urls
+from stilton_client import keyrings
 from stilton_client.command import command
 from stilton_client.errors import Failure
 from stilton_client.session import Session
@@ -34,7 +32,7 @@ def login_(session: Session, username: str | None, password: str | None, *, pass
     if password_stdin:
         password = out.ask_line()
     elif password is None:
-        password = known_password(root, user)
+        password = keyrings.password(root, user)
     if password is None:
         password = out.ask_secret(f"password for user {user} at {root}: ")
     reply = session.api("POST", session.state.login_url, {"user": user, "password": password})
@@ -52,7 +50,8 @@ def _logoff(session: Session) -> None:
     out = session.terminal
     user = session.user
     if user is None:
-        raise Failure("not logged in", "There is nothing to forget.")
+        out.note("not logged in")
+        return
     session.state.log_off(session.root, user)
     out.info("login information deleted")
 
@@ -67,18 +66,3 @@ def logoff_(session: Session) -> None:
 def logout_(session: Session) -> None:
     """Forget the login at the current server, as logoff does."""
     _logoff(session)
-
-
-def known_password(url: str, user: str) -> str | None:
-    """What the keyring holds, if there is one. A keyring that is locked or broken is none."""
-    try:
-        import keyring  # noqa: PLC0415 - optional
-        import keyring.errors  # noqa: PLC0415
-    except ImportError:
-        return None
-    for place in (url, urls.without_slash(url)):
-        with contextlib.suppress(keyring.errors.KeyringError):
-            found = keyring.get_password(place, user)
-            if found is not None:
-                return str(found)
-    return None

@@ -6,9 +6,8 @@ from typing import Any
 
 import click
 
-from stilton_client import pypirc, releases
+from stilton_client import keyrings, pypirc, releases
 from stilton_client.command import command
-from stilton_client.commands.login import known_password
 from stilton_client.errors import EXIT_FAILED, EXIT_USAGE, Failure
 from stilton_client.http import Reply
 from stilton_client.session import Index, Session
@@ -91,7 +90,7 @@ def _outside(session: Session, source: Index, name: str, options: dict[str, Any]
         session.terminal.note(f"using pypirc {path}")
     password = repository.password
     if password is None:
-        password = known_password(repository.url, repository.username)
+        password = keyrings.password(repository.url, repository.username)
     if password is None:
         password = session.terminal.ask_secret(f"password for user {repository.username} at {repository.url}: ")
     request = {"posturl": repository.url, "username": repository.username, "password": password}
