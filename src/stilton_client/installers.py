@@ -72,7 +72,7 @@ def show(session: Session, targets: Sequence[Target]) -> list[dict[str, Any]]:
 def give_back(session: Session) -> tuple[int, list[dict[str, str]]]:
     """All files become what they were before us. Returns the exit code, and what became of each."""
     out = session.terminal
-    restored = Book(session.state.clientdir).restore()
+    restored = sorted(Book(session.state.clientdir).restore(), key=lambda each: each.path)
     for each in restored:
         if each.error is not None:
             out.error(f"{each.error.what} {each.error.advice}")

@@ -1,6 +1,7 @@
 """`devpi`: finds the command that is asked for and imports only that."""
 
 import contextlib
+import difflib
 import importlib
 from collections.abc import Sequence
 from typing import Any
@@ -57,6 +58,16 @@ class Lazy(click.Group):
         module = importlib.import_module(f"stilton_client.commands.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, f"{cmd_name}_")
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that is typed, or say which one may be meant."""
+        if args[0] not in COMMANDS:
+            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise click.UsageError(f"No such command {args[0]!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The table above, so that help imports nothing."""

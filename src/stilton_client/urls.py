@@ -11,7 +11,7 @@ def is_http(text: str) -> bool:
     """Whether this is a whole http or https URL."""
     try:
         parts = urlsplit(text)
-        return parts.scheme in PORTS and bool(parts.hostname)
+        return parts.scheme in PORTS and bool(parts.hostname) and parts.port != 0  # `port` checks its number
     except ValueError:
         return False
 

@@ -37,6 +37,8 @@ class Client:
     folder: Path
     me: str = "root"
     tool: Path = OURS
+    without: tuple[str, ...] = ()
+    """Variables that are left out of its environment."""
 
     def run(self, command: str, *, typed: str = "", **env: str) -> tuple[int, list[str]]:
         """Run a command: its status and the lines it wrote. There is no terminal: it reads what is `typed`."""
@@ -86,7 +88,7 @@ class Client:
     @property
     def env(self) -> dict[str, str]:
         kept = {name: value for name, value in clean_env().items() if not re.match("XDG|VIRTUAL_ENV|WORKON", name)}
-        return {
+        made = {
             **kept,
             "HOME": str(self.folder),
             "HTTPS_PROXY": "http://127.0.0.1:1",
@@ -94,6 +96,7 @@ class Client:
             "UV_CACHE_DIR": str(self.folder / "uv-cache"),
             "UV_PYTHON_DOWNLOADS": "never",
         }
+        return {name: value for name, value in made.items() if name not in self.without}
 
     def _named(self, text: str) -> str:
         names = {"SERVER": self.server.url, "ME": self.me, "UPSTREAM": self.upstream.url}
