@@ -21,6 +21,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
+SHARED = ("as_json", "verbose", "yes", "debug", "clientdir")
 _GENERIC = (
     click.option("--clientdir", metavar="DIR", help="folder of logins and other state  [~/.devpi/client]"),
     click.option("-v", "--verbose", count=True, help="say more; twice: even more"),
@@ -52,7 +53,9 @@ def command(name: str, *, example: str, json: bool = False) -> Callable[[Callabl
         if json:
             wrapped = click.option("--json", "as_json", is_flag=True, help="print JSON")(wrapped)
         epilog = "\b\nExamples:\n" + "\n".join(f"  {line.strip()}" for line in example.splitlines())
-        return click.command(name, context_settings=SETTINGS, epilog=epilog)(wrapped)
+        made = click.command(name, context_settings=SETTINGS, epilog=epilog)(wrapped)
+        made.params.sort(key=lambda param: param.name in SHARED)  # what is a command's own stands first in its help
+        return made
 
     return decorate
 

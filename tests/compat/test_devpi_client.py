@@ -11,7 +11,7 @@ import pytest
 
 from tests.compat.conftest import installed
 from tests.support.builders import Dist, a_wheel, an_sdist, metadata_of
-from tests.support.devpi import ROOT, THEIRS, Client, Yard, a_doc_zip, a_yard
+from tests.support.devpi import OURS, ROOT, THEIRS, Client, Yard, a_doc_zip, a_yard
 from tests.support.publish import PASSWORD, basic
 from tests.support.server import BIN, a_server, free_port, run
 from tests.support.world import make_serverdir
@@ -23,20 +23,27 @@ def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
         yield made
 
 
+@pytest.fixture(params=[OURS, THEIRS], ids=["ours", "devpi-client"])
+def tool(request: pytest.FixtureRequest) -> Path:
+    """What scripts read must be the same, whichever command is there."""
+    found: Path = request.param
+    return found
+
+
 @pytest.fixture
-def devpi(yard: Yard, tmp_path: Path) -> Client:
-    return yard.client(tmp_path / "home", THEIRS)
+def devpi(yard: Yard, tmp_path: Path, tool: Path) -> Client:
+    return yard.client(tmp_path / "home", tool)
 
 
 # -- users and indexes ----------------------------------------------------------------------------
 
 
-def test_a_new_server_is_set_up(yard: Yard, tmp_path: Path) -> None:
+def test_a_new_server_is_set_up(yard: Yard, tmp_path: Path, tool: Path) -> None:
     made = run("devpi-init", "--serverdir", str(tmp_path / "server"), "--mirror-url", yard.upstream.url)
     assert made.returncode == 0, made.stderr
     (tmp_path / "home").mkdir()
     with a_server(tmp_path / "server") as server:
-        devpi = Client(server, yard.upstream, tmp_path / "home", tool=THEIRS)
+        devpi = Client(server, yard.upstream, tmp_path / "home", tool=tool)
         devpi.follow("""
             $ devpi use SERVER
             using server: SERVER/ (not logged in)
@@ -249,7 +256,7 @@ def test_who_lost_his_login_is_told_so(devpi: Client, yard: Yard) -> None:
 def test_others_may_read_a_public_index_and_change_nothing(devpi: Client, yard: Yard, tmp_path: Path) -> None:
     devpi.has(a_wheel())
     devpi.lines("devpi upload --from-dir dist")
-    other = yard.client(tmp_path / "other")
+    other = yard.client(tmp_path / "other", devpi.tool)
     other.me, mine = devpi.me, other.me
     other.has(a_wheel("pkg", "2.0"))
 
@@ -291,7 +298,7 @@ def test_a_private_index_is_for_those_who_may_read_it(devpi: Client, yard: Yard,
     devpi.has(a_wheel())
     devpi.lines("devpi upload --from-dir dist")
     devpi.lines("devpi index dev acl_pkg_read=ME")
-    other = yard.client(tmp_path / "other")
+    other = yard.client(tmp_path / "other", devpi.tool)
     other.me, mine = devpi.me, other.me
 
     other.follow("""
@@ -638,7 +645,7 @@ def test_a_push_replaces_no_file_of_a_non_volatile_index(devpi: Client) -> None:
 def test_a_release_is_not_pushed_to_an_index_of_others(devpi: Client, yard: Yard, tmp_path: Path) -> None:
     devpi.has(a_wheel())
     devpi.lines("devpi upload --from-dir dist")
-    other = yard.client(tmp_path / "other").me
+    other = yard.client(tmp_path / "other", devpi.tool).me
 
     devpi.follow(f"""
         $ devpi push pkg==1.0 {other}/dev

@@ -22,6 +22,7 @@ from tests.support.publish import PASSWORD, basic
 from tests.support.server import BIN, Server, a_server, clean_env, run
 from tests.support.upstream import FakeUpstream, Threaded
 
+DEVPI_BIN = Path(__file__).parents[2] / ".venv-devpi" / "bin"
 THEIRS = Path(__file__).parents[2] / ".venv-clients" / "bin" / "devpi"
 OURS = BIN / "devpi"
 OLD = "2024-01-01T00:00:00Z"
@@ -138,6 +139,19 @@ def a_yard(folder: Path) -> Iterator[Yard]:
         assert made.returncode == 0, made.stderr
         with a_server(folder) as server:
             yield Yard(server, upstream, itertools.count(1))
+
+
+@contextlib.contextmanager
+def their_yard(folder: Path) -> Iterator[Yard]:
+    """The same on a devpi-server, which `make .venv-devpi/.done` installs. `folder` does not exist yet."""
+    with Threaded() as upstream:
+        upstream.add("dep", a_wheel("dep", "1.0"), a_wheel("dep", "1.5"), upload_time=OLD)
+        made = run(DEVPI_BIN / "devpi-init", "--serverdir", str(folder), "--root-passwd", ROOT)
+        assert made.returncode == 0, made.stderr
+        with a_server(folder, command=DEVPI_BIN / "devpi-server", ready="/+api") as server:
+            yard = Yard(server, upstream, itertools.count(1))
+            yard.send("PATCH", "/root/pypi", [f"mirror_url={upstream.url}"])
+            yield yard
 
 
 def a_doc_zip(folder: Path, name: str) -> None:

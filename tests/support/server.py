@@ -70,7 +70,7 @@ class Server:
 
 
 def run(
-    command: str, *arguments: str, env: dict[str, str] | None = None, timeout: float = 60
+    command: str | Path, *arguments: str, env: dict[str, str] | None = None, timeout: float = 60
 ) -> subprocess.CompletedProcess[str]:
     """Run a command of ours to its end."""
     return subprocess.run(
@@ -94,18 +94,24 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def a_server(serverdir: Path, *arguments: str, env: dict[str, str] | None = None) -> Iterator[Server]:
-    """Start `devpi-server` on an existing folder, wait until it answers; end it after."""
+def a_server(
+    serverdir: Path,
+    *arguments: str,
+    env: dict[str, str] | None = None,
+    command: Path = BIN / "devpi-server",
+    ready: str = "/+health",
+) -> Iterator[Server]:
+    """Start `devpi-server` on an existing folder, wait until `ready` answers; end it after."""
     port = free_port()
     logfile = serverdir.parent / f"server-{port}.log"
     with logfile.open("wb") as out:
         process = subprocess.Popen(
-            [BIN / "devpi-server", "--serverdir", serverdir, "--host", "127.0.0.1", "--port", str(port), *arguments],
+            [command, "--serverdir", serverdir, "--host", "127.0.0.1", "--port", str(port), *arguments],
             stdout=out, stderr=subprocess.STDOUT, env=clean_env(**(env or {})),
         )  # fmt: skip
     server = Server(f"http://127.0.0.1:{port}", port, process, logfile)
     try:
-        _wait(server)
+        _wait(server, ready)
         yield server
     finally:
         if process.poll() is None:
@@ -116,13 +122,13 @@ def a_server(serverdir: Path, *arguments: str, env: dict[str, str] | None = None
                 server.kill()
 
 
-def _wait(server: Server) -> None:
+def _wait(server: Server, ready: str) -> None:
     end = time.monotonic() + START_WITHIN_S
     while time.monotonic() < end:
         if server.process.poll() is not None:
             raise AssertionError(f"devpi-server ended with {server.process.returncode}:\n{server.log()}")
         with contextlib.suppress(OSError):
-            if server.get("/+health")[0] == 200:
+            if server.get(ready)[0] == 200:
                 return
         time.sleep(0.02)
     raise AssertionError(f"devpi-server did not answer within {START_WITHIN_S} s:\n{server.log()}")
