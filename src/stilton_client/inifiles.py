@@ -11,10 +11,11 @@ Pure: text in, text out. An edit that would change another option's value is ref
 import configparser
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 _ENDING = re.compile(r"\r\n|\r|\n")
+_LAST_ENDING = re.compile(r"(?:\r\n|\r|\n)\Z")
 _HEADER = re.compile(r"\[(?P<name>.+)\]")
 _OPTION = re.compile(r"(?P<before>\s*(?P<name>[^=:]*?)\s*[=:][^\S\r\n]*)(?P<value>.*)", re.DOTALL)
 _INDENT = re.compile(r"\s*")
@@ -56,16 +57,19 @@ def value(text: str, option: Option) -> str | None:
 
 def set_value(text: str, option: Option, new: str) -> str:
     """Give the option this value of one line; the first spelling found in the file is kept."""
-    return _edited(text, (option,), lambda whole: _placed(whole, option, new))
+    if value(text, option) == new:
+        check(text)
+        return text
+    return _edited(text, option, lambda whole: _placed(whole, option, new))
 
 
 def put_back(text: str, option: Option, original: str) -> str:
     """Set the option as `original` sets it: its very lines, or not at all."""
     kept = tuple(line.raw for line in _scan(_whole(original)) if line.belongs_to(option))
     if not kept:
-        return _edited(text, (option,), lambda whole: _without(whole, option, original))
+        return _edited(text, option, lambda whole: _without(whole, option, original))
     # A first placement makes the section and the line where there is none any more.
-    return _edited(text, (option,), lambda whole: _swapped(_placed(whole, option, "-"), option, kept))
+    return _edited(text, option, lambda whole: _swapped(_placed(whole, option, "-"), option, kept))
 
 
 def add_word(text: str, option: Option, word: str) -> str:
@@ -75,7 +79,7 @@ def add_word(text: str, option: Option, word: str) -> str:
         return set_value(text, option, word)
     if word in present.split():
         return text
-    return _edited(text, (option,), lambda whole: _with_word(whole, option, word))
+    return _edited(text, option, lambda whole: _with_word(whole, option, word))
 
 
 def drop_word(text: str, option: Option, word: str, original: str = "") -> str:
@@ -84,8 +88,8 @@ def drop_word(text: str, option: Option, word: str, original: str = "") -> str:
     if present is None or word not in present.split():
         return text
     if set(present.split()) == {word}:
-        return _edited(text, (option,), lambda whole: _without(whole, option, original))
-    return _edited(text, (option,), lambda whole: _without_word(whole, option, word))
+        return _edited(text, option, lambda whole: _without(whole, option, original))
+    return _edited(text, option, lambda whole: _without_word(whole, option, word))
 
 
 def check(text: str) -> None:
@@ -170,7 +174,7 @@ def _placed(text: str, option: Option, new: str) -> str:
 def _renewed(line: _Line, new: str) -> str:
     match = _OPTION.match(line.raw)
     before = match["before"] if match else ""
-    gap = " " if before[-2:-1].isspace() else ""
+    gap = " " if re.search(r"\s[=:]\Z", before) else ""
     return before + gap + new + line.ending
 
 
@@ -190,7 +194,7 @@ def _inserted(lines: Sequence[_Line], option: Option, new: str) -> str:
     texts = [line.raw for line in lines]
     mine = [number for number, line in enumerate(lines) if line.section == option.section]
     if not mine:
-        gap = [ending] if lines and not lines[-1].blank else []
+        gap = [ending] if lines else []
         return "".join([*texts, *gap, f"[{option.section}]{ending}", f"{option.key} = {new}{ending}"])
     after = max(number for number in mine if lines[number].header or lines[number].name is not None)
     # An option indented less than the line above it starts; one indented more would continue it. What follows
@@ -216,10 +220,8 @@ def _without(text: str, option: Option, original: str) -> str:
     if known or not all(line.header or line.blank for line in ours):
         return "".join(line.raw for line in lines)
     at = next(number for number, line in enumerate(lines) if line.section == option.section)
-    before = lines[:at]
-    # The blank line above the section is ours, unless the original ended with one.
-    if before and before[-1].blank and (kept := _LINE.findall(original)) and kept[-1].strip():
-        before = before[:-1]
+    # The blank line above the section came with it.
+    before = lines[: at - 1] if at and lines[at - 1].blank else lines[:at]
     rest = [line for line in lines[at:] if not (line.header and line.section == option.section)]
     return "".join(line.raw for line in [*before, *rest])
 
@@ -252,14 +254,16 @@ def _without_word(text: str, option: Option, word: str) -> str:
 # The judge.
 
 
-def _edited(text: str, options: Sequence[Option], edit: Callable[[str], str]) -> str:
-    """The edited text. Raises BrokenText if it cannot be read, or says something else of other options."""
-    before = _values(text)
-    whole = edit(_whole(text))
-    # A file whose last line had no ending gets none.
-    after = whole if _whole(text) == text else _ENDING.sub("", whole) if whole.count("\n") == 0 else _cut(whole)
-    touched = {(option.section, option.name) for option in options}
-    if _others(before, touched) != _others(_values(after), touched):
+def _edited(text: str, option: Option, edit: Callable[[str], str]) -> str:
+    """The edited text; a last line without an ending stays without.
+
+    Raises BrokenText if the text cannot be read, or would say something else of other options.
+    """
+    others = _others(_values(text), option)
+    after = edit(_whole(text))
+    if _whole(text) != text:
+        after = _LAST_ENDING.sub("", after)
+    if _others(_values(after), option) != others:
         raise BrokenText("it is written in a way that cannot be edited without changing other settings")
     return after
 
@@ -271,12 +275,9 @@ def _whole(text: str) -> str:
     return text + (ending[0] if ending else "\n")
 
 
-def _cut(text: str) -> str:
-    return re.sub(r"(?:\r\n|\r|\n)\Z", "", text)
-
-
-def _others(values: dict[tuple[str, str], str], touched: set[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    return {(section, key): text for (section, key), text in values.items() if (section, _normal(key)) not in touched}
+def _others(values: dict[tuple[str, str], str], option: Option) -> dict[tuple[str, str], str]:
+    ours = (option.section, option.name)
+    return {(section, key): text for (section, key), text in values.items() if (section, _normal(key)) != ours}
 
 
 def _values(text: str) -> dict[tuple[str, str], str]:
@@ -300,6 +301,3 @@ def _broken(error: configparser.Error) -> BrokenText:
             return BrokenText("there is a line that is neither an option nor a [section]", error.errors[0][0])
         case _:
             return BrokenText("it is not an INI file")
-
-
-__all__ = ["BrokenText", "Option", "add_word", "check", "drop_word", "put_back", "replace", "set_value", "value"]

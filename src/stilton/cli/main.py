@@ -4,7 +4,6 @@ Heavy rooms are imported by the worker, not here: the command itself starts fast
 """
 
 import os
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,34 +11,14 @@ from typing import Any, TypeVar
 
 import click
 
-from stilton import __version__, config
-from stilton.config import SETTINGS, Setting
+from stilton import config
+from stilton.cli.options import CONTEXT, configfile_option, named, options, run, version
 from stilton.domain.errors import SetupError
 from stilton.domain.indexes import mirror_url as checked_mirror_url
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 PASSWORD_TRIES = 3
-_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-
-
-def _option(setting: Setting) -> Callable[[F], F]:
-    shown = f"{setting.help}  [{setting.default if setting.default not in (None, ()) else 'none'}]"
-    if setting.kind == "switch":
-        return click.option(f"--{setting.name}/--no-{setting.name}", default=None, help=shown)
-    metavar = {"int": "N", "seconds": "SECONDS"}.get(setting.kind, "VALUE")
-    return click.option(f"--{setting.name}", multiple=setting.kind == "list", default=None, help=shown, metavar=metavar)
-
-
-def _options(*names: str) -> Callable[[F], F]:
-    wanted = [setting for setting in SETTINGS if not names or setting.name in names]
-
-    def decorate(function: F) -> F:
-        for setting in reversed(wanted):
-            function = _option(setting)(function)
-        return function
-
-    return decorate
 
 
 def _first_data(function: F) -> F:
@@ -53,44 +32,40 @@ def _first_data(function: F) -> F:
     return function
 
 
-_configfile = click.option("-c", "--configfile", help="YAML file with the same options, below devpi-server:")
-_version = click.version_option(__version__, message="%(version)s")
-
-
-@click.command(context_settings=_CONTEXT, epilog="Example: devpi-server --serverdir /srv/devpi --host 0.0.0.0")
-@_configfile
+@click.command(context_settings=CONTEXT, epilog="Example: devpi-server --serverdir /srv/devpi --host 0.0.0.0")
+@configfile_option
 @click.option("--init", "init_first", is_flag=True, help="create the data first if there is none")
 @_first_data
-@_options()
-@_version
+@options()
+@version
 def serve(configfile: str | None, *, init_first: bool, **flags: Any) -> None:  # noqa: ANN401
     """Serve a caching mirror of PyPI (and other indexes)."""
-    _run(lambda: _serve(configfile, flags, init_first=init_first))
+    run(lambda: _serve(configfile, flags, init_first=init_first))
 
 
-@click.command(context_settings=_CONTEXT, epilog="Example: devpi-init --serverdir /srv/devpi --root-passwd SECRET")
-@_configfile
+@click.command(context_settings=CONTEXT, epilog="Example: devpi-init --serverdir /srv/devpi --root-passwd SECRET")
+@configfile_option
 @_first_data
 @click.option("--storage", default="sqlite", help="where metadata is kept: sqlite  [sqlite]")
-@_options("serverdir", "role")
-@_version
+@options("serverdir", "role")
+@version
 def init(configfile: str | None, storage: str, **flags: Any) -> None:  # noqa: ANN401
     """Create the data of a new server: user root and the mirror root/pypi."""
 
     def work() -> None:
         if storage.partition(":")[0] != "sqlite":
             raise SetupError(f"--storage is {storage!r}: this version keeps its data in sqlite.")
-        settings = config.load(_named(flags), os.environ, configfile)
+        settings = config.load(named(flags), os.environ, configfile)
         _initialise(settings, flags)
 
-    _run(work)
+    run(work)
 
 
-@click.command(context_settings=_CONTEXT, epilog="Example: devpi-passwd --serverdir /srv/devpi root")
-@_configfile
-@_options("serverdir")
+@click.command(context_settings=CONTEXT, epilog="Example: devpi-passwd --serverdir /srv/devpi root")
+@configfile_option
+@options("serverdir")
 @click.argument("user", default="root")
-@_version
+@version
 def passwd(configfile: str | None, user: str, **flags: Any) -> None:  # noqa: ANN401
     """Set the password of USER (root), while the server is stopped."""
 
@@ -99,7 +74,7 @@ def passwd(configfile: str | None, user: str, **flags: Any) -> None:  # noqa: AN
         from stilton.db.database import connect, write_now  # noqa: PLC0415
         from stilton.serverdir import ServerDir  # noqa: PLC0415
 
-        settings = config.load(_named(flags), os.environ, configfile)
+        settings = config.load(named(flags), os.environ, configfile)
         place = ServerDir(settings.serverdir)
         place.open()
         engine = connect(place.database)
@@ -112,13 +87,13 @@ def passwd(configfile: str | None, user: str, **flags: Any) -> None:  # noqa: AN
             place.unlock()
         click.echo(f"password of user {user!r} changed, its logins have ended")
 
-    _run(work)
+    run(work)
 
 
-@click.command(context_settings=_CONTEXT, epilog="Example: devpi-gen-secret --secretfile /etc/devpi/secret")
-@_configfile
+@click.command(context_settings=CONTEXT, epilog="Example: devpi-gen-secret --secretfile /etc/devpi/secret")
+@configfile_option
 @click.option("--secretfile", required=True, metavar="PATH", help="where to write the new secret")
-@_version
+@version
 def gen_secret(configfile: str | None, secretfile: str) -> None:
     """Write a new secret for devpi-server --secretfile."""
     del configfile  # devpi's command takes it; there is nothing in it for us
@@ -133,7 +108,7 @@ def gen_secret(configfile: str | None, secretfile: str) -> None:
         secret.read(path)
         click.echo("Permissions of secret file look good.")
 
-    _run(work)
+    run(work)
 
 
 def _new_password(user: str) -> str:
@@ -148,14 +123,14 @@ def _new_password(user: str) -> str:
 
 
 def _serve(configfile: str | None, flags: dict[str, Any], *, init_first: bool) -> None:
-    from stilton.cli.server import run  # noqa: PLC0415 - commands that do not serve start without it
+    from stilton.cli import server  # noqa: PLC0415 - commands that do not serve start without it
     from stilton.serverdir import ServerDir  # noqa: PLC0415
 
-    settings = config.load(_named(flags), os.environ, configfile)
+    settings = config.load(named(flags), os.environ, configfile)
     place = ServerDir(settings.serverdir)
     if init_first and not place.has_data():
         _initialise(settings, flags)
-    run(settings)
+    server.run(settings)
 
 
 def _initialise(settings: config.Config, flags: dict[str, Any]) -> None:
@@ -185,18 +160,3 @@ def _initialise(settings: config.Config, flags: dict[str, Any]) -> None:
         click.echo("created root/pypi index")
     if not flags["root_passwd"] and not flags["root_passwd_hash"]:
         click.echo("warning: user root has an empty password; set one before others can reach this server", err=True)
-
-
-def _named(flags: dict[str, Any]) -> dict[str, Any]:
-    return {setting.name: flags.get(setting.key) for setting in SETTINGS}
-
-
-def _run(work: Callable[[], None]) -> None:
-    """The boundary of every command: one sentence on stderr, never a traceback."""
-    try:
-        work()
-    except SetupError as error:
-        click.echo(f"fatal: {error}", err=True)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)

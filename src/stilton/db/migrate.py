@@ -10,7 +10,7 @@ from pathlib import Path
 
 from stilton.domain.errors import SetupError
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision in `migrations/versions`; a test compares."""
 
 

@@ -57,6 +57,7 @@ held = Table(
     Column("metadata_digest", String),  # "" when the file has none
     Column("last_modified", String),  # HTTP date, upstream's
     Column("fetched_at", Float, nullable=False),
+    Column("used_at", Float),  # the last time somebody asked for it, to the hour; NULL: not since it was fetched
     Index("ix_held_project", "mirror", "project"),
     Index("ix_held_digest", "digest"),
 )
@@ -119,6 +120,30 @@ files = Table(
     Column("gone_at", Float),
     Index("ix_files_project", "stage", "project"),
     Index("ix_files_digest", "digest"),
+)
+
+# Held files that no eviction may take: what private releases' lock files or `devpi prime` asked for.
+pins = Table(
+    "pins",
+    metadata,
+    Column("mirror", String, primary_key=True),
+    Column("path", String, primary_key=True),  # as in `held`
+    Column("reason", String, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+# Who changed what, when, from where. Only added to.
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at", Float, nullable=False),
+    Column("actor", String),  # NULL: nobody in particular
+    Column("address", String),
+    Column("action", String, nullable=False),
+    Column("target", String, nullable=False),
+    Column("detail", Text, nullable=False),  # JSON, never a secret
+    Column("request", String),  # id of the request, as in the logs
 )
 
 # Which entity changed last when; one row an entity, so it does not grow for ever.
