@@ -39,10 +39,11 @@ ROOMS: dict[str, set[str]] = {
     # doors: they ask a worker and never open a toolbox
     "web": FACTS - {"flights"} | {"accounts", "catalog", "publish"},
     # wiring
-    "config": {"domain"},
+    "settings": {"domain"},
+    "config": {"domain", "settings"},
     "serverdir": {"domain", "db", "blobs"},
     "app": {"domain", "metrics", "db", "upstream", "web", "config", "serverdir"} | WORK,
-    "cli": {"domain", "db", "accounts", "app", "config", "serverdir"},
+    "cli": {"domain", "db", "accounts", "app", "config", "serverdir", "settings"},
 }
 
 PACKAGES: dict[str, set[str]] = {
@@ -59,10 +60,11 @@ PACKAGES: dict[str, set[str]] = {
     "catalog": {"backports", "compression", "msgspec"},
     "publish": {"msgspec", "packaging"},
     "web": {"anyio", "msgspec", "prometheus_client", "python_multipart", "starlette"},
+    "settings": {"msgspec"},
     "config": {"msgspec", "platformdirs", "yaml"},
     "serverdir": set(),
     "app": set(),
-    "cli": {"click", "granian"},
+    "cli": {"click", "granian", "msgspec"},
 }
 """What is not in Python itself. `compression` is `backports` since Python 3.14."""
 

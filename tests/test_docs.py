@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from stilton.config import SETTINGS, Setting
 from stilton.domain import errors
 from stilton.web import asgi, routes
+from tests import settings_table
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "reference"
-CONFIGURATION = (REFERENCE / "configuration.md").read_text(encoding="utf-8")
 URLS = (REFERENCE / "urls.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -80,20 +79,8 @@ def wrong_places() -> set[str]:
     return {path for path in routes_in_code() if "+simple" in path and not path.endswith("refresh")}
 
 
-@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
-def test_a_setting_is_documented_with_its_flag_variable_and_default(setting: Setting) -> None:
-    row = next((line for line in CONFIGURATION.splitlines() if line.startswith(f"| `--{setting.name}` |")), "")
-
-    if setting.kind == "switch":
-        default = "yes" if setting.default else "no"
-    else:
-        default = "none" if setting.default in (None, ()) else f"`{setting.default}`"
-    assert f"`{setting.variable}`" in row
-    assert f"| {default} |" in row
-
-
-def test_no_setting_is_documented_that_is_not_there() -> None:
-    assert sorted(set(re.findall(r"DEVPISERVER_\w+", CONFIGURATION))) == sorted(s.variable for s in SETTINGS)
+def test_the_table_of_settings_is_made_from_them() -> None:
+    assert settings_table.PAGE.read_text(encoding="utf-8") == settings_table.page(), "python -m tests.settings_table"
 
 
 def test_the_table_of_routes_is_what_its_docstring_says() -> None:

@@ -192,7 +192,7 @@ class App:
         accounts = Accounts(auth, login, users, IndexAdmin(db, policy), indexes, pages)
         upload_answers = UploadAnswers(auth, here, uploads, projects, limit_bytes=config.max_request_body_size)
         self._front = Front(
-            SimplePages(auth, here, pages, answers, self._place.run),
+            SimplePages(auth, here, pages, answers, self._place.run, absolute=config.absolute_urls),
             FileAnswers(auth, files, answers, metrics),
             answers,
             routes.build(routes.table(api, status, accounts, projects, upload_answers, here=here), answers),

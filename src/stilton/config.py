@@ -1,11 +1,13 @@
-"""Every setting, once: its default, unit and reason; where its value comes from.
+"""Where the values of settings come from, and whether they are right. The table of them: `settings`.
 
 Command line > `DEVPISERVER_*` > YAML file > default (protocol reference 1.1).
 """
 
+import difflib
 import ipaddress
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,87 +16,41 @@ import yaml
 from platformdirs import site_config_dir, user_config_dir
 
 from stilton.domain.errors import SetupError
-from stilton.domain.indexes import DEFAULT_CACHE_EXPIRY_S, boolean
+from stilton.domain.indexes import boolean
+from stilton.settings import IGNORED, REFUSED, SERVERDIR, SETTINGS, Setting
 
 SECTION = "devpi-server"
+PREFIX = "DEVPISERVER_"
+DEFAULT = "default"
 
-
-class Setting(msgspec.Struct, frozen=True, kw_only=True):
-    """One setting. `name` as in the YAML file; the flag is `--name`, the variable `DEVPISERVER_NAME`."""
-
-    name: str
-    default: Any
-    kind: str  # text, int, seconds, switch, list
-    help: str
-
-    @property
-    def variable(self) -> str:
-        """The environment variable."""
-        return "DEVPISERVER_" + self.name.upper().replace("-", "_")
-
-    @property
-    def key(self) -> str:
-        """The attribute of `Config`."""
-        return self.name.replace("-", "_")
-
-
-SERVERDIR = Setting(
-    name="serverdir", default="~/.devpi/server", kind="text", help="folder that holds all data of the server"
-)
-SETTINGS: tuple[Setting, ...] = (
-    SERVERDIR,
-    Setting(name="host", default="localhost", kind="text", help="address or name to listen on"),
-    Setting(name="port", default=3141, kind="int", help="port to listen on"),
-    Setting(name="workers", default=1, kind="int", help="worker processes; one is enough for most"),
-    Setting(name="outside-url", default=None, kind="text", help="URL under which clients reach this server"),
-    Setting(
-        name="trusted-proxy", default=(), kind="list",
-        help="address or network of a proxy whose X-Outside-Url is believed; this machine always is",
-    ),
-    Setting(
-        name="secretfile", default=None, kind="text",
-        help="file with the secret that signs logins; without it they end with the process",
-    ),
-    Setting(
-        name="restrict-modify", default=(), kind="list",
-        help="users and :groups who alone may create and change users and indexes",
-    ),
-    Setting(
-        name="max-request-body-size", default=1 << 30, kind="int", help="bytes of the largest upload that is taken"
-    ),
-    Setting(
-        name="internal-networks", default=(), kind="list",
-        help="networks, beside public addresses, where everybody's mirrors and pushes may go; root's may go anywhere",
-    ),
-    Setting(name="offline-mode", default=False, kind="switch", help="never ask an upstream; serve what is held here"),
-    Setting(
-        name="offline-fallback", default=True, kind="switch",
-        help="while an upstream does not answer, list only files that are held here",
-    ),
-    Setting(
-        name="mirror-cache-expiry", default=DEFAULT_CACHE_EXPIRY_S, kind="seconds",
-        help="seconds after which a mirrored page is checked again",
-    ),
-    Setting(
-        name="request-timeout", default=5, kind="seconds",
-        help="seconds to wait for an upstream before a kept page is served instead",
-    ),
-    Setting(name="read-ahead", default=True, kind="switch", help="fetch what an installer will ask for next"),
-    Setting(name="access-log", default=True, kind="switch", help="log each request"),
-    Setting(name="debug", default=False, kind="switch", help="log what the server decides"),
-    Setting(name="role", default="auto", kind="text", help="standalone or auto; replication comes later"),
-)  # fmt: skip
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_TAKES = {
+    "int": "a whole number",
+    "size": "bytes, or a number with K, M, G or T",
+    "seconds": "seconds, 0 or more",
+    "switch": "yes or no",
+    "octal": "permission bits like 660",
+}
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """Effective settings of the server; attributes as in `SETTINGS`."""
+    """Effective settings of the server; attributes as in `SETTINGS`. Sizes in bytes."""
 
     serverdir: Path
     host: str
     port: int
+    listen: tuple[str, ...]
+    unix_socket: str | None
+    unix_socket_perms: int
+    tls_cert: str | None
+    tls_key: str | None
     workers: int
+    connection_limit: int
+    stop_timeout: float
     outside_url: str | None
+    absolute_urls: bool
     trusted_proxy: tuple[str, ...]
+    x_accel_redirect: bool
     secretfile: str | None
     restrict_modify: tuple[str, ...]
     max_request_body_size: int
@@ -104,43 +60,74 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     mirror_cache_expiry: float
     request_timeout: float
     read_ahead: bool
+    min_free_disk: int
     access_log: bool
+    log_format: str
+    logger_cfg: str | None
     debug: bool
+    migrate: bool
+    storage: str
     role: str
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """The value of a setting, and where it was given: a flag, a variable, a key in a file, or `default`."""
+
+    setting: Setting
+    value: Any
+    where: str
+
+    @property
+    def shown(self) -> str:
+        """For people: no password of a URL, lists with commas."""
+        value = self.value
+        if value is None or value == ():
+            return "none"
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        if self.setting.kind == "octal":
+            return f"{value:o}"
+        text = ",".join(value) if isinstance(value, tuple) else str(value)
+        return re.sub(r"//[^/@]*@", "//****@", text)
 
 
 def load(flags: Mapping[str, Any], environ: Mapping[str, str], configfile: str | None = None) -> Config:
     """Put the sources together. `flags`: by setting name, None where not given. Raises SetupError."""
-    from_file = _read(configfile)
-    known = {setting.name for setting in SETTINGS}
-    unknown = sorted(set(from_file) - known)
-    if unknown:
-        raise SetupError(f"Unknown devpi-server option {unknown[0]!r} in {_found(configfile)}.")
-    values: dict[str, Any] = {}
-    for setting in SETTINGS:
-        flag = flags.get(setting.name)
-        variable = environ.get(setting.variable)
-        if setting is SERVERDIR and not variable:
-            variable = environ.get("DEVPI_SERVERDIR")
-        if flag not in (None, ()):
-            values[setting.key] = _value(setting, flag, f"--{setting.name}")
-        elif variable:
-            values[setting.key] = _value(setting, variable, setting.variable)
-        elif setting.name in from_file:
-            values[setting.key] = _value(setting, from_file[setting.name], f"{setting.name} in {_found(configfile)}")
-        else:
-            values[setting.key] = setting.default
-    return _checked(values)
+    return checked(origins(flags, environ, configfile))
 
 
-def _checked(values: dict[str, Any]) -> Config:
+def origins(flags: Mapping[str, Any], environ: Mapping[str, str], configfile: str | None = None) -> list[Origin]:
+    """Each setting's value and where it comes from, in the order of `SETTINGS`. Raises SetupError."""
+    path = _found(configfile)
+    from_file = _read(path)
+    _check_names(from_file, path)
+    return [_origin(setting, flags, environ, from_file, str(path)) for setting in SETTINGS]
+
+
+def notices(flags: Mapping[str, Any], environ: Mapping[str, str], configfile: str | None = None) -> list[str]:
+    """What was given and has no effect, a sentence each. Raises SetupError for what is refused."""
+    path = _found(configfile)
+    given = {f"--{name}": name for name, value in flags.items() if value not in (None, (), False)}
+    given |= {f"{name} in {path}": name for name in _read(path)}
+    variables = {_variable(name): name for name in (*IGNORED, *REFUSED)}
+    given |= {variable: name for variable, name in variables.items() if environ.get(variable)}
+    for where, name in given.items():
+        if name in REFUSED:
+            raise SetupError(f"{where}: {REFUSED[name]}.")
+    said = [f"{where} has no effect: {IGNORED[name]}." for where, name in given.items() if name in IGNORED]
+    return [*said, *_strange_variables(environ, set(variables)), *_other_files(configfile)]
+
+
+def checked(found: list[Origin]) -> Config:
+    """The settings as one. Raises SetupError for values that cannot be, or not together."""
+    values = {origin.setting.key: origin.value for origin in found}
     values["serverdir"] = Path(values["serverdir"]).expanduser().absolute()
-    if not 1 <= values["port"] <= 65535:
-        raise SetupError(f"--port is {values['port']}: it takes a number from 1 to 65535.")
-    if not 1 <= values["workers"] <= 256:
-        raise SetupError(f"--workers is {values['workers']}: it takes a number from 1 to 256.")
-    if values["role"] not in ("auto", "standalone"):
-        raise SetupError(f"--role is {values['role']!r}: this version takes standalone or auto.")
+    _check_addresses(values, {origin.setting.name: origin.where for origin in found})
+    _check_range("--workers", values["workers"], 1, 256)
+    _check_range("--connection-limit", values["connection_limit"], 1, 1_000_000)
+    _check_choice("--role", values["role"], ("standalone", "auto"))
+    _check_choice("--log-format", values["log_format"], ("human", "json"))
+    _check_choice("--storage", values["storage"].partition(":")[0], ("sqlite",))
     outside = values["outside_url"]
     if outside is not None and not outside.startswith(("http://", "https://")):
         raise SetupError(f"--outside-url is {outside!r}: it takes a URL that begins with http:// or https://.")
@@ -150,7 +137,48 @@ def _checked(values: dict[str, Any]) -> Config:
                 raise SetupError(f"--{setting} is {network!r}: it takes an address, a network like 10.0.0.0/8, or *.")
     if values["max_request_body_size"] < 1:
         raise SetupError("--max-request-body-size takes a number of bytes, 1 or more.")
+    if (values["tls_cert"] is None) != (values["tls_key"] is None):
+        raise SetupError("--tls-cert and --tls-key are given together or not at all.")
     return Config(**values)
+
+
+def _origin(
+    setting: Setting, flags: Mapping[str, Any], environ: Mapping[str, str], from_file: Mapping[str, Any], path: str
+) -> Origin:
+    flag = flags.get(setting.name)
+    variable = setting.variable
+    if setting is SERVERDIR and not environ.get(variable):
+        variable = "DEVPI_SERVERDIR"
+    if flag not in (None, ()):
+        where, raw = f"--{setting.name}", flag
+    elif environ.get(variable):
+        where, raw = variable, environ[variable]
+    elif setting.name in from_file:
+        where, raw = f"{setting.name} in {path}", from_file[setting.name]
+    else:
+        return Origin(setting, setting.default, DEFAULT)
+    return Origin(setting, _value(setting, raw, where), where)
+
+
+def _check_addresses(values: Mapping[str, Any], where: Mapping[str, str]) -> None:
+    _check_range("--port", values["port"], 1, 65535)
+    if values["listen"] and (where["host"], where["port"]) != (DEFAULT, DEFAULT):
+        raise SetupError("You can use either --listen or --host/--port, not both together.")
+    for address in values["listen"]:
+        host, colon, port = address.rpartition(":")
+        if not colon or not host or not port.isascii() or not port.isdigit():
+            raise SetupError(f"--listen is {address!r}: it takes HOST:PORT, *:PORT or [IPv6]:PORT.")
+        _check_range(f"The port of --listen {address}", int(port), 1, 65535)
+
+
+def _check_range(name: str, value: int, least: int, most: int) -> None:
+    if not least <= value <= most:
+        raise SetupError(f"{name} is {value}: it takes a number from {least} to {most}.")
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise SetupError(f"{name} is {value!r}: this version takes {' or '.join(choices)}.")
 
 
 def _is_network(text: str) -> bool:
@@ -163,21 +191,36 @@ def _is_network(text: str) -> bool:
 
 def _value(setting: Setting, raw: Any, where: str) -> Any:  # noqa: ANN401 - the kind of a setting decides
     try:
-        match setting.kind:
-            case "int":
-                return int(str(raw))
-            case "seconds":
-                return _seconds(raw)
-            case "switch":
-                return boolean(raw)
-            case "list":
-                parts = raw.split(",") if isinstance(raw, str) else raw
-                return tuple(str(part).strip() for part in parts)
-            case _:
-                return str(raw)
+        return _PARSERS[setting.kind](raw)
     except (ValueError, SetupError):
-        takes = {"int": "a whole number", "seconds": "seconds, 0 or more", "switch": "yes or no"}
-        raise SetupError(f"{where} is {raw!r}: it takes {takes.get(setting.kind, 'text')}.") from None
+        raise SetupError(f"{where} is {raw!r}: it takes {_TAKES.get(setting.kind, 'text')}.") from None
+
+
+def _text(raw: object) -> str:
+    if isinstance(raw, Mapping):
+        return str(raw.get("name", ""))  # devpi's `storage: {name: sqlite, ...}`
+    if isinstance(raw, list):
+        raise ValueError("a list")  # noqa: TRY004 - one error for whatever a person may have written
+    return str(raw)
+
+
+def _list(raw: Any) -> tuple[str, ...]:  # noqa: ANN401
+    parts = raw.split(",") if isinstance(raw, str) else raw
+    return tuple(str(part).strip() for part in parts)
+
+
+def _size(raw: object) -> int:
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(?:i?B)?\s*", str(raw), re.IGNORECASE)
+    if match is None:
+        raise ValueError
+    return int(float(match[1]) * _UNITS[match[2].upper()])
+
+
+def _octal(raw: object) -> int:
+    bits = int(str(raw), 8)
+    if not 0 <= bits <= 0o777:
+        raise ValueError
+    return bits
 
 
 def _seconds(raw: object) -> float:
@@ -187,20 +230,64 @@ def _seconds(raw: object) -> float:
     return seconds
 
 
-def _found(configfile: str | None) -> str | None:
-    """The file to read: the one named, else the last of the usual places that exists."""
-    if configfile is not None:
-        return configfile
+_PARSERS: dict[str, Callable[[Any], Any]] = {
+    "int": lambda raw: int(str(raw)),
+    "size": _size,
+    "seconds": _seconds,
+    "switch": boolean,
+    "octal": _octal,
+    "list": _list,
+    "text": _text,
+}
+
+
+def _variable(name: str) -> str:
+    return PREFIX + name.upper().replace("-", "_")
+
+
+def _strange_variables(environ: Mapping[str, str], without_effect: set[str]) -> list[str]:
+    known = {setting.variable for setting in SETTINGS} | without_effect
+    strange = sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+    return [f"The variable {name} is not known.{_hint(name, known)}" for name in strange]
+
+
+def _hint(name: str, known: set[str]) -> str:
+    close = difflib.get_close_matches(name, sorted(known), n=1)
+    return f" Did you mean {close[0]}?" if close else ""
+
+
+def _check_names(from_file: Mapping[str, Any], path: str | None) -> None:
+    known = {setting.name for setting in SETTINGS} | IGNORED.keys() | REFUSED.keys()
+    for name in sorted(map(str, from_file)):
+        if name not in known:
+            value = from_file[name]
+            raise SetupError(f"Unknown devpi-server option {name!r} (with {value!r}) in {path}.{_hint(name, known)}")
+
+
+def _usual_files() -> list[str]:
     places = [
         Path(site_config_dir("devpi-server", "devpi")) / "devpi-server.yml",
         Path(user_config_dir("devpi-server", "devpi")) / "devpi-server.yml",
     ]
-    found = [place for place in places if place.is_file()]
-    return str(found[-1]) if found else None
+    return [str(place) for place in places if place.is_file()]
 
 
-def _read(configfile: str | None) -> dict[str, Any]:
-    path = _found(configfile)
+def _found(configfile: str | None) -> str | None:
+    """The file to read: the one named, else the last of the usual places that exists."""
+    if configfile is not None:
+        return configfile
+    usual = _usual_files()
+    return usual[-1] if usual else None
+
+
+def _other_files(configfile: str | None) -> list[str]:
+    usual = _usual_files()
+    if configfile is not None or len(usual) < 2:
+        return []
+    return [f"Multiple configuration files found: {', '.join(usual)}; {usual[-1]} is used."]
+
+
+def _read(path: str | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:

@@ -239,7 +239,7 @@ def _docker(index: Index) -> Lines:
         "# If it asks for a login: this RUN instead; the file is mounted for it, and is not in the image.",
         f"#   ~/.netrc has a line: machine {host} login {index.login} password ...",
         f"#   docker build {options}--secret id=netrc,src=$HOME/.netrc .",
-        "# RUN --mount=type=secret,id=netrc,target=/root/.netrc pip install -r requirements.txt",
+        "# RUN --mount=type=secret,id=netrc NETRC=/run/secrets/netrc pip install -r requirements.txt",
     ]
 
 

@@ -189,7 +189,7 @@ def test_a_build_gets_the_login_as_a_mounted_secret() -> None:
     text = snippet("docker", PRIVATE)
 
     assert "--secret id=netrc,src=$HOME/.netrc" in text
-    assert "RUN --mount=type=secret,id=netrc,target=/root/.netrc pip install" in text
+    assert "RUN --mount=type=secret,id=netrc NETRC=/run/secrets/netrc pip install" in text
 
 
 @INDEXES

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from stilton import config
-from stilton.config import SETTINGS
 from stilton.domain.errors import SetupError
+from stilton.settings import SETTINGS
 
 
 def a_file(folder: Path, text: str) -> str:

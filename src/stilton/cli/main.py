@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from stilton import config
+from stilton.cli import former
 from stilton.cli.options import CONTEXT, configfile_option, named, options, run, version
 from stilton.domain.errors import SetupError
 from stilton.domain.indexes import mirror_url as checked_mirror_url
@@ -35,59 +36,56 @@ def _first_data(function: F) -> F:
 @click.command(context_settings=CONTEXT, epilog="Example: devpi-server --serverdir /srv/devpi --host 0.0.0.0")
 @configfile_option
 @click.option("--init", "init_first", is_flag=True, help="create the data first if there is none")
+@click.option("--print-config", is_flag=True, help="show each setting's value and where it comes from, and end")
 @_first_data
+@former.spellings
 @options()
 @version
-def serve(configfile: str | None, *, init_first: bool, **flags: Any) -> None:  # noqa: ANN401
-    """Serve a caching mirror of PyPI (and other indexes)."""
-    run(lambda: _serve(configfile, flags, init_first=init_first))
+def serve(configfile: str | None, *, init_first: bool, print_config: bool, **flags: Any) -> None:  # noqa: ANN401
+    """Serve a caching mirror of PyPI (and other indexes), and private indexes."""
+
+    def work() -> None:
+        if print_config:
+            _print_config(configfile, flags)
+            return
+        match former.asked(flags):
+            case "gen_config":
+                from stilton.cli import genconfig  # noqa: PLC0415
+
+                genconfig.write(config.load(named(flags), os.environ, configfile), Path("gen-config"))
+            case "passwd_of":
+                _change_password(config.load(named(flags), os.environ, configfile), flags["passwd_of"])
+            case _:
+                _serve(configfile, flags, init_first=init_first)
+
+    run(work)
 
 
 @click.command(context_settings=CONTEXT, epilog="Example: devpi-init --serverdir /srv/devpi --root-passwd SECRET")
 @configfile_option
 @_first_data
-@click.option("--storage", default="sqlite", help="where metadata is kept: sqlite  [sqlite]")
-@options("serverdir", "role")
+@options("serverdir", "role", "storage", "keyfs-cache-size", "primary-url", "master-url")
 @version
-def init(configfile: str | None, storage: str, **flags: Any) -> None:  # noqa: ANN401
+def init(configfile: str | None, **flags: Any) -> None:  # noqa: ANN401
     """Create the data of a new server: user root and the mirror root/pypi."""
 
     def work() -> None:
-        if storage.partition(":")[0] != "sqlite":
-            raise SetupError(f"--storage is {storage!r}: this version keeps its data in sqlite.")
-        settings = config.load(named(flags), os.environ, configfile)
-        _initialise(settings, flags)
+        given = named(flags)
+        for notice in config.notices(given, os.environ, configfile):
+            click.echo(f"notice: {notice}", err=True)
+        _initialise(config.load(given, os.environ, configfile), flags)
 
     run(work)
 
 
 @click.command(context_settings=CONTEXT, epilog="Example: devpi-passwd --serverdir /srv/devpi root")
 @configfile_option
-@options("serverdir")
+@options("serverdir", "storage", "keyfs-cache-size")
 @click.argument("user", default="root")
 @version
 def passwd(configfile: str | None, user: str, **flags: Any) -> None:  # noqa: ANN401
     """Set the password of USER (root), while the server is stopped."""
-
-    def work() -> None:
-        from stilton.accounts import passwords, setup  # noqa: PLC0415
-        from stilton.db.database import connect, write_now  # noqa: PLC0415
-        from stilton.serverdir import ServerDir  # noqa: PLC0415
-
-        settings = config.load(named(flags), os.environ, configfile)
-        place = ServerDir(settings.serverdir)
-        place.open()
-        engine = connect(place.database)
-        try:
-            write_now(engine, time.time, setup.check_user, user)
-            pwhash = passwords.hashed(_new_password(user))
-            write_now(engine, time.time, setup.set_password, user, pwhash, time.time())
-        finally:
-            engine.dispose()
-            place.unlock()
-        click.echo(f"password of user {user!r} changed, its logins have ended")
-
-    run(work)
+    run(lambda: _change_password(config.load(named(flags), os.environ, configfile), user))
 
 
 @click.command(context_settings=CONTEXT, epilog="Example: devpi-gen-secret --secretfile /etc/devpi/secret")
@@ -111,6 +109,36 @@ def gen_secret(configfile: str | None, secretfile: str) -> None:
     run(work)
 
 
+def _print_config(configfile: str | None, flags: dict[str, Any]) -> None:
+    """A line a setting, as the YAML file has it, with its source."""
+    given = named(flags)
+    found = config.origins(given, os.environ, configfile)
+    config.checked(found)
+    width = max(len(origin.setting.name) for origin in found)
+    for origin in found:
+        click.echo(f"{origin.setting.name:<{width}}  {origin.shown}  ({origin.where})")
+    for notice in config.notices(given, os.environ, configfile):
+        click.echo(f"notice: {notice}", err=True)
+
+
+def _change_password(settings: config.Config, user: str) -> None:
+    from stilton.accounts import passwords, setup  # noqa: PLC0415
+    from stilton.db.database import connect, write_now  # noqa: PLC0415
+    from stilton.serverdir import ServerDir  # noqa: PLC0415
+
+    place = ServerDir(settings.serverdir)
+    place.open()
+    engine = connect(place.database)
+    try:
+        write_now(engine, time.time, setup.check_user, user)
+        pwhash = passwords.hashed(_new_password(user))
+        write_now(engine, time.time, setup.set_password, user, pwhash, time.time())
+    finally:
+        engine.dispose()
+        place.unlock()
+    click.echo(f"password of user {user!r} changed, its logins have ended")
+
+
 def _new_password(user: str) -> str:
     """Asked for twice; three times. Raises SetupError."""
     for _ in range(PASSWORD_TRIES):
@@ -126,11 +154,12 @@ def _serve(configfile: str | None, flags: dict[str, Any], *, init_first: bool) -
     from stilton.cli import server  # noqa: PLC0415 - commands that do not serve start without it
     from stilton.serverdir import ServerDir  # noqa: PLC0415
 
-    settings = config.load(named(flags), os.environ, configfile)
+    given = named(flags)
+    settings = config.load(given, os.environ, configfile)
     place = ServerDir(settings.serverdir)
     if init_first and not place.has_data():
         _initialise(settings, flags)
-    server.run(settings)
+    server.run(settings, config.notices(given, os.environ, configfile))
 
 
 def _initialise(settings: config.Config, flags: dict[str, Any]) -> None:

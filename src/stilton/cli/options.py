@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 import click
 
 from stilton import __version__
-from stilton.config import SETTINGS, Setting
+from stilton.config import DEFAULT, Origin
 from stilton.domain.errors import SetupError
+from stilton.settings import IGNORED, REFUSED, SETTINGS, SWITCHES, Setting
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -23,6 +24,10 @@ def options(*names: str) -> Callable[[F], F]:
     wanted = [setting for setting in SETTINGS if not names or setting.name in names]
 
     def decorate(function: F) -> F:
+        for name in (*IGNORED, *REFUSED):
+            if names and name not in names:
+                continue
+            function = click.option(f"--{name}", is_flag=name in SWITCHES, default=None, hidden=True)(function)
         for setting in reversed(wanted):
             function = _option(setting)(function)
         return function
@@ -32,7 +37,8 @@ def options(*names: str) -> Callable[[F], F]:
 
 def named(flags: dict[str, Any]) -> dict[str, Any]:
     """Flags by the name of their setting, as `config.load` wants them."""
-    return {setting.name: flags.get(setting.key) for setting in SETTINGS}
+    names = [*(setting.name for setting in SETTINGS), *IGNORED, *REFUSED]
+    return {name: flags.get(name.replace("-", "_")) for name in names}
 
 
 def run(work: Callable[[], None]) -> None:
@@ -47,8 +53,8 @@ def run(work: Callable[[], None]) -> None:
 
 
 def _option(setting: Setting) -> Callable[[F], F]:
-    shown = f"{setting.help}  [{setting.default if setting.default not in (None, ()) else 'none'}]"
+    shown = f"{setting.help}  [{Origin(setting, setting.default, DEFAULT).shown}]"
     if setting.kind == "switch":
         return click.option(f"--{setting.name}/--no-{setting.name}", default=None, help=shown)
-    metavar = {"int": "N", "seconds": "SECONDS"}.get(setting.kind, "VALUE")
+    metavar = {"int": "N", "seconds": "SECONDS", "size": "BYTES", "octal": "BITS"}.get(setting.kind, "VALUE")
     return click.option(f"--{setting.name}", multiple=setting.kind == "list", default=None, help=shown, metavar=metavar)

@@ -60,7 +60,10 @@ class Ready:
 class SimplePages:
     """Answers for pages of projects and lists of projects."""
 
-    def __init__(self, auth: Auth, here: Here, pages: Pages, answers: Answers, scratch: Path) -> None:
+    def __init__(
+        self, auth: Auth, here: Here, pages: Pages, answers: Answers, scratch: Path, *, absolute: bool = False
+    ) -> None:
+        self._absolute = absolute
         self._auth = auth
         self._here = here
         self._pages = pages
@@ -105,7 +108,7 @@ class SimplePages:
         form = negotiation.simple_format(header(scope, b"accept"), _query(scope, "format"))
         coding = negotiation.coding(header(scope, b"accept-encoding"))
         actor = await self._actor(scope, user, index)
-        if header(scope, ABSOLUTE) is not None:
+        if self._absolute or header(scope, ABSOLUTE) is not None:
             prefix = f"{self._here.base(scope)}/{user}/{index}/"
         rendered = await self._pages.get(
             actor, user, index, project,
