@@ -253,7 +253,7 @@ def test_a_misspelled_option_in_the_configuration_file_is_named(tmp_path: Path) 
 
     done = run("devpi-init", "-c", str(file), "--serverdir", str(tmp_path / "server"), "--mirror-url", NOWHERE)
 
-    assert f"Unknown devpi-server option 'prot' in {file}" in done.stdout + done.stderr
+    assert f"Unknown devpi-server option 'prot' (with '80') in {file}" in done.stdout + done.stderr
 
 
 def test_an_unknown_option_is_refused_by_name() -> None:

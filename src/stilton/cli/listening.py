@@ -122,6 +122,11 @@ class Workers(MPServer):
         self._ssp = None
         self._sso = None
 
+    def _drop_shared_socket(self) -> None:
+        """From now on nobody can connect; what is connected is finished."""
+        for sock in self._sockets:
+            sock.close()
+
     def _spawn_worker(self, idx: int, target: Any, callback_loader: Callable[..., Any]) -> WorkerProcess:  # type: ignore[override] # noqa: ANN401 - as granian's own subclass has it
         sock = self._sockets[idx % len(self._sockets)]
         holder: Any = SocketHolder  # its parameters are in granian.net, not in its types
