@@ -7,7 +7,7 @@ import pytest
 
 from stilton import config
 from stilton.domain.errors import SetupError
-from stilton.settings import SETTINGS
+from stilton.settings import IGNORED, REFUSED, SETTINGS
 
 
 def a_file(folder: Path, text: str) -> str:
@@ -159,3 +159,88 @@ def test_numbers_and_switches_of_a_file_are_read_like_flags(tmp_path: Path) -> N
     loaded = config.load({}, {}, file)
 
     assert (loaded.port, loaded.debug, loaded.trusted_proxy) == (8080, True, ("10.0.0.1", "10.0.0.2"))
+
+
+# -- settings of devpi-server that are not here -----------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(IGNORED))
+def test_what_only_tunes_is_ignored_with_the_reason_wherever_it_is_given(tmp_path: Path, name: str) -> None:
+    variable = "DEVPISERVER_" + name.upper().replace("-", "_")
+    file = a_file(tmp_path, f"devpi-server:\n  {name}: 5\n")
+    for flags, environ, configfile in (({name: "5"}, {}, None), ({}, {variable: "5"}, None), ({}, {}, file)):
+        config.load(flags, environ, configfile or a_file(tmp_path.parent, ""))
+        (notice,) = config.notices(flags, environ, configfile or a_file(tmp_path.parent, ""))
+
+        assert IGNORED[name] in notice
+        assert "has no effect" in notice
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_what_promises_something_that_is_not_here_stops_the_start(tmp_path: Path, name: str) -> None:
+    variable = "DEVPISERVER_" + name.upper().replace("-", "_")
+    empty, file = a_file(tmp_path.parent, ""), a_file(tmp_path, f"devpi-server:\n  {name}: x\n")
+    for flags, environ, configfile in (({name: "x"}, {}, empty), ({}, {variable: "x"}, empty), ({}, {}, file)):
+        with pytest.raises(SetupError) as refusal:
+            config.notices(flags, environ, configfile)
+        assert REFUSED[name] in str(refusal.value)
+
+
+def test_a_variable_that_nobody_knows_is_told_with_a_hint(empty: str) -> None:
+    (notice,) = config.notices({}, {"DEVPISERVER_OUTSIDE_URI": "x", "DEVPI_SERVERDIR": "/x"}, empty)
+
+    assert notice == "The variable DEVPISERVER_OUTSIDE_URI is not known. Did you mean DEVPISERVER_OUTSIDE_URL?"
+
+
+def test_nothing_odd_gives_no_notice(empty: str) -> None:
+    assert (
+        config.notices({"port": "80", "threads": None, "hard-links": False}, {"DEVPISERVER_THREADS": ""}, empty) == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("0", 0),
+        ("1024", 1024),
+        ("1K", 1 << 10),
+        ("1.5 G", 3 << 29),
+        ("2GiB", 2 << 30),
+        ("3mb", 3 << 20),
+        ("1T", 1 << 40),
+    ],
+)
+def test_a_size_may_have_a_unit(empty: str, text: str, size: int) -> None:
+    assert config.load({"min-free-disk": text}, {}, empty).min_free_disk == size
+
+
+@pytest.mark.parametrize("text", ["", "x", "1X", "-1", "1.G", "1 2", "9" * 400 + "x"])
+def test_what_is_no_size_is_refused(tmp_path: Path, text: str) -> None:
+    file = a_file(tmp_path, f"devpi-server:\n  min-free-disk: '{text}'\n")
+
+    with pytest.raises(SetupError, match="it takes bytes, or a number with K, M, G or T"):
+        config.load({}, {}, file)
+
+
+def test_storage_may_be_spelled_as_a_mapping_and_listen_as_a_list(tmp_path: Path) -> None:
+    text = "devpi-server:\n  storage:\n    name: sqlite\n  listen:\n    - 127.0.0.1:1\n    - '*:2'\n"
+
+    loaded = config.load({}, {}, a_file(tmp_path, text))
+
+    assert (loaded.storage, loaded.listen) == ("sqlite", ("127.0.0.1:1", "*:2"))
+
+
+def test_each_value_is_told_with_its_source_and_without_its_password(tmp_path: Path) -> None:
+    file = a_file(tmp_path, "devpi-server:\n  host: file\n  trusted-proxy: [10.0.0.1, 10.0.0.2]\n")
+    found = {
+        origin.setting.name: (origin.shown, origin.where)
+        for origin in config.origins({"debug": True}, {"DEVPISERVER_OUTSIDE_URL": "https://me:word@h/x"}, file)
+    }
+
+    assert found["host"] == ("file", f"host in {file}")
+    assert found["trusted-proxy"] == ("10.0.0.1,10.0.0.2", f"trusted-proxy in {file}")
+    assert found["debug"] == ("yes", "--debug")
+    assert found["outside-url"] == ("https://****@h/x", "DEVPISERVER_OUTSIDE_URL")
+    assert found["port"] == ("3141", "default")
+    assert found["unix-socket-perms"] == ("600", "default")
+    assert list(found) == [setting.name for setting in SETTINGS]
