@@ -241,8 +241,9 @@ def test_who_lost_his_login_is_told_so(devpi: Client, yard: Yard) -> None:
 
     devpi.follow("""
         $ devpi upload --from-dir dist
-        401 FAIL file_upload of pkg-1.0-py3-none-any.whl to SERVER/ME/dev/
-        no permission to submit to ME/dev…The user name, password or token that was sent is not right, or not any more
+        (theirs) 401 FAIL file_upload of pkg-1.0-py3-none-any.whl to SERVER/ME/dev/
+        (theirs) no permission to submit to ME/dev…The user name, password or token that was sent is not right, or …
+        (ours) The login of 'ME' has ended
         [1]
         $ devpi use
         current devpi index: SERVER/ME/dev (not logged in)
@@ -304,7 +305,7 @@ def test_a_private_index_is_for_those_who_may_read_it(devpi: Client, yard: Yard,
     other.follow("""
         $ devpi use ME/dev
         403 Forbidden: package read forbidden: ME/dev is not for everybody
-        You don't have permission to access this index.
+        …You don't have permission to access this index.
         $ devpi list pkg
         403 Forbidden: package read forbidden: ME/dev is not for everybody
         [1]
@@ -336,8 +337,10 @@ def test_a_folder_is_uploaded_and_may_be_again(devpi: Client) -> None:
         file_upload of pkg-1.0-py3-none-any.whl to SERVER/ME/dev/
         file_upload of pkg-1.0.tar.gz to SERVER/ME/dev/
         $ devpi upload --from-dir dist
-        file_upload of pkg-1.0-py3-none-any.whl to SERVER/ME/dev/
-        file_upload of pkg-1.0.tar.gz to SERVER/ME/dev/
+        (theirs) file_upload of pkg-1.0-py3-none-any.whl to SERVER/ME/dev/
+        (theirs) file_upload of pkg-1.0.tar.gz to SERVER/ME/dev/
+        (ours) already there: pkg-1.0-py3-none-any.whl
+        (ours) already there: pkg-1.0.tar.gz
         $ devpi upload --index ME/prod dist/pkg-1.0.tar.gz
         file_upload of pkg-1.0.tar.gz to SERVER/ME/prod/
         $ devpi upload --index root/pypi --from-dir dist
@@ -399,15 +402,18 @@ def test_a_project_is_built_and_uploaded(devpi: Client) -> None:
         '[project]\nname = "built"\ndynamic = ["version", "description"]\nrequires-python = ">=3.11"\n'
     )
 
-    devpi.follow("""
-        $ devpi upload --no-isolation --no-vcs
+    python = THEIRS.parent / "python"  # it has the backend
+    devpi.follow(
+        """
+        $ devpi upload --no-isolation --no-vcs -p PYTHON
         built: dist/built-1.0-py3-none-any.whl 0kb
         built: dist/built-1.0.tar.gz 0kb
         file_upload of built-1.0-py3-none-any.whl to SERVER/ME/dev/
         file_upload of built-1.0.tar.gz to SERVER/ME/dev/
         $ devpi list -v
         built==1.0
-    """)
+    """.replace("PYTHON", str(python))
+    )
 
     assert devpi.get(f"/{devpi.me}/dev/built/1.0")["summary"] == "Built here."
 
@@ -513,7 +519,7 @@ def test_a_release_is_tested_and_its_result_is_kept(devpi: Client) -> None:
         would test:
         SERVER/ME/dev/+f/…/pkg-1.0.tar.gz
         $ devpi test --fallback-ini tox.ini pkg
-        received http://ME:****@…/ME/dev/+f/…/pkg-1.0.tar.gz
+        received http://…/ME/dev/+f/…/pkg-1.0.tar.gz
         index: http://ME:…@…/ME/dev/+simple/
         posting tox result data to SERVER/ME/dev/+f/…/pkg-1.0.tar.gz
         success
@@ -680,14 +686,14 @@ def test_a_release_is_pushed_to_another_server(devpi: Client, yard: Yard, tmp_pa
         devpi.follow("""
             $ devpi push --pypirc pypirc pkg==1.0 pypi:far
             400 Bad Request: pushing to 127.0.0.1 is for those who run this server; see --internal-networks
-            Failure during upload
+            (theirs) Failure during upload
             [1]
         """)
         devpi.lines(f"devpi login root --password '{ROOT}'")
         before = far.get("/team/dev/pkg", accept="application/json")[0]
         devpi.follow("""
             $ devpi push --pypirc pypirc pkg==1.0 pypi:wrong
-            502 Bad Gateway
+            (theirs) 502 Bad Gateway
             401 upload ME/dev/+f/…/pkg-1.0-py3-none-any.whl no permission to submit to team/dev…
             Failure during upload
             [1]
@@ -695,7 +701,7 @@ def test_a_release_is_pushed_to_another_server(devpi: Client, yard: Yard, tmp_pa
             404 upload ME/dev/+f/…/pkg-1.0-py3-none-any.whl The stage team/nowhere could not be found.
             [1]
             $ devpi push --pypirc pypirc pkg==1.0 pypi:dead
-            502 Bad Gateway
+            (theirs) 502 Bad Gateway
             -1 exception on release upload: …
             [1]
             $ devpi push --pypirc pypirc --register-project --no-docs pkg==1.0 pypi:far
@@ -727,7 +733,7 @@ def test_a_file_a_version_and_a_project_are_removed(devpi: Client) -> None:
     index = f"{devpi.me}/dev"
     three = devpi.href(index, wheels[2])
 
-    devpi.follow("$ devpi remove pkg\nAre you sure (yes/no)? not deleting anything", typed="no\n")
+    devpi.follow("$ devpi remove pkg\nAre you sure (yes/no)?…\n(ours) [1]", typed="no\n")
     kept = devpi.lines("devpi list pkg")
     devpi.follow(f"$ devpi remove {three}\nAbout to remove the following file:\n{three}", typed="yes\n")
     without_file = devpi.lines("devpi list pkg")
@@ -819,15 +825,16 @@ def test_json_is_got_and_patched(devpi: Client) -> None:
 
 
 def test_a_mirrored_project_is_refreshed(devpi: Client, yard: Yard) -> None:
-    yard.upstream.add("fresh", a_wheel("fresh", "1.0"))
-    before = devpi.lines("devpi list fresh")
-    yard.upstream.add("fresh", a_wheel("fresh", "2.0"))
-    unseen = devpi.lines("devpi list fresh")
+    name = f"fresh-{devpi.me}"
+    yard.upstream.add(name, a_wheel(name, "1.0"))
+    before = devpi.lines(f"devpi list {name}")
+    yard.upstream.add(name, a_wheel(name, "2.0"))
+    unseen = devpi.lines(f"devpi list {name}")
 
-    devpi.follow("$ devpi refresh fresh\nRefreshed fresh")
+    devpi.follow(f"$ devpi refresh {name}\nRefreshed {name}")
 
-    assert before == unseen == [devpi.href("root/pypi", a_wheel("fresh", "1.0"))]
-    assert devpi.lines("devpi list fresh") == [devpi.href("root/pypi", a_wheel("fresh", "2.0")), *before]
+    assert before == unseen == [devpi.href("root/pypi", a_wheel(name, "1.0"))]
+    assert devpi.lines(f"devpi list {name}") == [devpi.href("root/pypi", a_wheel(name, "2.0")), *before]
 
 
 def test_pip_installs_from_a_private_index_for_the_client(devpi: Client) -> None:

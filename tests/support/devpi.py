@@ -2,7 +2,8 @@
 
 A transcript is commands after `$ ` and below each the lines that have to be in its output, in this
 order; others may be between them. `…` stands for anything, SERVER for the server's URL, ME for the
-user who is logged in, `[1]` for the status of a command that fails. Each test has a user of its own.
+user who is logged in, `[1]` for the status of a command that fails. `(ours)` and `(theirs)` begin lines
+that only one of the commands writes. Each test has a user of its own.
 """
 
 import contextlib
@@ -60,7 +61,7 @@ class Client:
     def follow(self, transcript: str, *, typed: str = "", **env: str) -> None:
         """Type what a transcript says and compare the answers."""
         for part in re.split(r"^\s*\$ ", transcript, flags=re.MULTILINE)[1:]:
-            command, *expected = [line.strip() for line in part.splitlines() if line.strip()]
+            command, *expected = [line for line in map(self._mine, part.splitlines()) if line]
             status, lines = self.run(command, typed=typed, **env)
             wanted = 1 if expected and expected[-1] == "[1]" else 0
             answer = "\n".join(lines)
@@ -69,6 +70,12 @@ class Client:
             for line in expected[: len(expected) - wanted]:
                 pattern = ".*".join(map(re.escape, self._named(line).split("…")))
                 assert any(re.fullmatch(pattern, each.strip()) for each in rest), f"no {line!r}:\n{command}\n{answer}"
+
+    def _mine(self, line: str) -> str:
+        """A line of a transcript without `(ours)` or `(theirs)`; nothing if it is not for this command."""
+        other = "(theirs)" if self.tool == OURS else "(ours)"
+        line = line.strip()
+        return "" if line.startswith(other) else re.sub(r"^\((ours|theirs)\) ?", "", line)
 
     def has(self, *dists: Dist, folder: str = "dist") -> None:
         """Files to upload, in `folder`."""
