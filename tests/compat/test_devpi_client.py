@@ -344,8 +344,9 @@ def test_a_folder_is_uploaded_and_may_be_again(devpi: Client) -> None:
         $ devpi upload --index ME/prod dist/pkg-1.0.tar.gz
         file_upload of pkg-1.0.tar.gz to SERVER/ME/prod/
         $ devpi upload --index root/pypi --from-dir dist
-        404 FAIL file_upload of pkg-1.0-py3-none-any.whl to SERVER/root/pypi/
-        cannot submit to mirror index root/pypi
+        (theirs) 404 FAIL file_upload of pkg-1.0-py3-none-any.whl to SERVER/root/pypi/
+        (theirs) cannot submit to mirror index root/pypi
+        (ours) The current index SERVER/root/pypi does not support upload.
         [1]
     """)
 
@@ -406,8 +407,8 @@ def test_a_project_is_built_and_uploaded(devpi: Client) -> None:
     devpi.follow(
         """
         $ devpi upload --no-isolation --no-vcs -p PYTHON
-        built: dist/built-1.0-py3-none-any.whl 0kb
-        built: dist/built-1.0.tar.gz 0kb
+        built: dist/built-1.0-py3-none-any.whl …kb
+        built: dist/built-1.0.tar.gz …kb
         file_upload of built-1.0-py3-none-any.whl to SERVER/ME/dev/
         file_upload of built-1.0.tar.gz to SERVER/ME/dev/
         $ devpi list -v
