@@ -80,8 +80,8 @@ def _place(session: Session, url: str | None, options: Mapping[str, Any]) -> Pla
     only_look = options["listing"] or options["show_urls"] or options["show_config"]
     if url is None:
         if session.environ.get("DEVPI_INDEX"):
-            index = session.index()
-            return Place(index.root, index, session.discover(index.url))
+            named = session.index()
+            return Place(named.root, named, session.discover(named.url))
         url = state.current.get("index") or state.root
         if url is None:
             return None
