@@ -9,16 +9,11 @@
 Whoever made an archive is not trusted: what is read of it into memory is bounded.
 """
 
-import bz2
-import contextlib
-import gzip
-import lzma
 import re
 import shutil
 import tarfile
 import zipfile
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -26,20 +21,16 @@ from typing import IO, Any
 from packaging.metadata import parse_email
 from packaging.version import InvalidVersion, Version
 
+from stilton_client import tarstreams
 from stilton_client.errors import Failure
 
 SUFFIXES = (".egg", ".tar", ".tar.bz2", ".tar.gz", ".tgz", ".whl", ".zip")
 MAX_METADATA_BYTES = 8 << 20
 """Descriptions are long; the longest on PyPI has less than 2 MB."""
 MAX_MEMBERS = 1_000_000
-# tarfile reads the headers of one member in one piece, as large as the archive says they are.
-_MAX_PIECE_BYTES = 16 << 20
 _COPY_BYTES = 1 << 20
 _DOCS = re.compile(r"(?P<stem>.+)\.docs?\.(?P<kind>zip|tar\.gz|tgz)", re.IGNORECASE)
-_BROKEN = (
-    tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
-    EOFError, NotImplementedError, RuntimeError, UnicodeError, ValueError, OSError,
-)  # fmt: skip
+_BROKEN = (*tarstreams.BROKEN, zipfile.BadZipFile)
 
 
 class Damaged(Failure):
@@ -107,7 +98,7 @@ def zipped_docs(given: Docs, folder: Path) -> Docs:
         return given
     target = folder / f"{found['stem']}.doc.zip"
     try:
-        with _tar(given.path) as source, zipfile.ZipFile(target, "w") as archive:
+        with tarstreams.opened(given.path) as source, zipfile.ZipFile(target, "w") as archive:
             for member in source:
                 if member.isfile():
                     _copy(source, member, archive)
@@ -162,14 +153,14 @@ def _zipped(path: Path) -> bytes | None:
 
 
 def _tarred(path: Path) -> bytes | None:
-    with _tar(path) as archive:
+    with tarstreams.opened(path) as archive:
         for count, member in enumerate(archive):
             if count > MAX_MEMBERS:
                 raise ValueError("too many members")
             if member.isfile() and _is_metadata(member.name, ".tar"):
                 file = archive.extractfile(member)
                 return _bounded(file) if file else None
-            archive.members.clear()  # it would remember them all
+            archive.members.clear()  # type: ignore[attr-defined] # it would remember them all
     return None
 
 
@@ -180,23 +171,7 @@ def _bounded(file: IO[bytes]) -> bytes:
     return raw
 
 
-@contextlib.contextmanager
-def _tar(path: Path) -> Iterator[Any]:
-    """A `TarFile`; typing knows neither that it only reads, nor its list of members."""
-    with _uncompressed(path) as file:
-        careful: Any = _Careful(file)
-        with tarfile.TarFile(fileobj=careful, errorlevel=1) as archive:
-            yield archive
-
-
-def _uncompressed(path: Path) -> Any:  # noqa: ANN401 - gzip, bz2 and plain files share no class
-    name = path.name.lower()
-    if name.endswith((".gz", ".tgz")):
-        return gzip.open(path)
-    return bz2.open(path) if name.endswith(".bz2") else path.open("rb")
-
-
-def _copy(source: Any, member: tarfile.TarInfo, archive: zipfile.ZipFile) -> None:  # noqa: ANN401 - of `_tar`
+def _copy(source: tarfile.TarFile, member: tarfile.TarInfo, archive: zipfile.ZipFile) -> None:
     path = PurePosixPath(member.name)
     if path.is_absolute() or ".." in path.parts:
         raise ValueError(f"{member.name!r} is outside of it")
@@ -207,21 +182,3 @@ def _copy(source: Any, member: tarfile.TarInfo, archive: zipfile.ZipFile) -> Non
     if content is not None:
         with content, archive.open(info, "w", force_zip64=True) as target:
             shutil.copyfileobj(content, target, _COPY_BYTES)
-
-
-class _Careful:
-    """A file that gives no more at a time than anything honest asks for."""
-
-    mode = "rb"
-    name = ""
-
-    def __init__(self, file: Any) -> None:  # noqa: ANN401 - gzip, bz2 and plain files share no class
-        self._file = file
-        self.seek = file.seek
-        self.tell = file.tell
-
-    def read(self, size: int) -> bytes:
-        if size > _MAX_PIECE_BYTES:
-            raise ValueError("a header of absurd size")
-        piece: bytes = self._file.read(size)
-        return piece

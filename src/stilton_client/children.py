@@ -1,10 +1,14 @@
-"""Child processes: which program, what its environment adds, how its command line is shown, how it ends.
+"""Child processes: how they are started, where what they print goes, how they end when we do.
 
-Secrets go to a child in its environment only: a command line is for everybody on the machine to read. What is shown
-of a command line has no login in it.
+    run       a person's tool: it has our terminal, an interrupt typed there reaches it too
+    output    the same, for what it prints
+    answer    a question to a tool: no terminal
+    Log.run   a step of longer work: no terminal, what it prints is kept in a log
+
+Those without our terminal live in sessions of their own, so that the whole tree of them can be ended. No secret is on
+a command line: what is shown of one has no login in it.
 """
 
-import base64
 import contextlib
 import os
 import re
@@ -13,20 +17,17 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote, urlsplit
 
-from stilton_client import urls
 from stilton_client.errors import Failure
-from stilton_client.http import Login
 from stilton_client.terminal import Terminal
 
-# How long an interrupted child may tidy up before it is told again, and then ended.
+# How long a child may tidy up before it is told again, and then ended.
 PATIENCE_S = 10.0
-SHORT = 8
+LAST_LINES = 20
 _LOGIN = re.compile(r"(https?://)[^/\s]+@")
 
 
@@ -45,6 +46,19 @@ class Child:
         return f"--> {self.cwd}$ {line}"
 
 
+@dataclass(frozen=True)
+class Answer:
+    """How a child ended, what it printed, and what it complained of."""
+
+    status: int
+    printed: bytes
+    complaint: bytes
+
+
+class Overdue(Failure):
+    """A child did not end in time; it was ended."""
+
+
 def run(child: Child, out: Terminal) -> int:
     """Its exit status; what it says goes to the person, to standard error where `--json` has the other.
 
@@ -60,7 +74,18 @@ def output(child: Child, out: Terminal) -> tuple[int, str]:
     out.note(child.shown)
     with _started(child, stdout=subprocess.PIPE) as process:
         text, _ = process.communicate()
-        return process.returncode, text
+        return process.returncode, text.decode(errors="replace")
+
+
+def answer(child: Child, *, typed: str = "", within_s: float | None = None) -> Answer:
+    """What it answers to what is `typed`. Raises Failure when it cannot be started, Overdue."""
+    piped = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    try:
+        with _started(child, apart=True, **piped) as process:
+            printed, complaint = process.communicate(typed.encode(), within_s)
+    except subprocess.TimeoutExpired as error:
+        raise Overdue(f"{child.command[0]} gave no answer in {within_s:.0f} seconds") from error
+    return Answer(process.returncode, printed, complaint)
 
 
 def find(name: str, environ: Mapping[str, str], venv: Path | None = None) -> Path | None:
@@ -70,76 +95,82 @@ def find(name: str, environ: Mapping[str, str], venv: Path | None = None) -> Pat
     return Path(found) if found else None
 
 
-def login_of(login: Login) -> tuple[str, str] | None:
-    """The one login that fits into a URL: nothing gets past a web server in front without its own."""
-    return login.basic or login.token
+class Log:
+    """What children print that are run one after the other: kept in a file, shown with -v."""
 
+    def __init__(self, path: Path, out: Terminal) -> None:
+        self.failed = False
+        self._path = path
+        self._out = out
 
-def index_environment(simple: str, login: Login, environ: Mapping[str, str], *, trusted: bool) -> dict[str, str]:
-    """Variables that make pip and uv use an index as the person; they are secrets.
+    def step(self, text: str) -> None:
+        """Say what comes next."""
+        self._out.note(text)
+        self.keep(f"* {text}\n".encode())
 
-    `trusted`: without https, or with a certificate that nobody vouches for.
-    """
-    pair = login_of(login)
-    url = urls.with_login(simple, *pair) if pair else simple
-    # UV_INDEX_URL is for uv before 0.4.23.
-    added = {"PIP_INDEX_URL": url, "UV_INDEX_URL": url, "UV_DEFAULT_INDEX": url}
-    if login.cert:
-        added |= {"PIP_CLIENT_CERT": login.cert, "SSL_CLIENT_CERT": login.cert}
-    if trusted:
-        host = urlsplit(simple).netloc.rpartition("@")[2]
-        for name in ("PIP_TRUSTED_HOST", "UV_INSECURE_HOST"):
-            added[name] = f"{environ.get(name, '')} {host}".strip()
-    return added
+    def keep(self, text: bytes) -> None:
+        """Put it into the log."""
+        with self._path.open("ab") as log:
+            log.write(text)
 
+    def run(self, child: Child) -> int:
+        """Its exit status. Raises Failure when it cannot be started."""
+        self._out.debug(f"running {child.command[0]}")
+        piped = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        with _started(child, apart=True, **piped) as process:
+            for line in process.stdout or ():
+                self.keep(line)
+                if self._out.verbose:
+                    self._out.note(line.decode(errors="replace").rstrip())
+            return process.wait()
 
-def without_login(document: Any, login: Login) -> Any:  # noqa: ANN401 - JSON
-    """What a child wrote, the login that it knew replaced by stars."""
-    pair = login_of(login)
-    return _without(document, _spellings(*pair)) if pair else document
-
-
-def _without(document: Any, secrets: Sequence[str]) -> Any:  # noqa: ANN401 - JSON
-    if isinstance(document, str):
-        for secret in secrets:
-            document = document.replace(secret, "****")
-        return document
-    if isinstance(document, list):
-        return [_without(each, secrets) for each in document]
-    if isinstance(document, dict):
-        return {_without(key, secrets): _without(value, secrets) for key, value in document.items()}
-    return document
-
-
-def _spellings(user: str, password: str) -> list[str]:
-    """The ways in which a login may be written, longest first."""
-    quoted = quote(password, safe="")
-    basic = base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
-    found = [basic, f"{quote(user, safe='')}:{quoted}", f"{user}:{password}"]
-    # A short password is a word like others: it is only replaced where it is part of a login.
-    return [*found, quoted, password] if len(password) >= SHORT else found
+    def failure(self, what: str) -> Failure:
+        """With the last lines of the log, which stays."""
+        self.failed = True
+        lines = self._path.read_text(errors="replace").splitlines()[-LAST_LINES:]
+        return Failure("\n".join([*lines, what]), f"All that was printed: {self._path}")
 
 
 @contextlib.contextmanager
-def _started(child: Child, stdout: int | None) -> Iterator["subprocess.Popen[str]"]:
+def logged(prefix: str, out: Terminal) -> Iterator[Log]:
+    """A log for some children; its file stays only if one of them failed."""
+    handle, name = tempfile.mkstemp(prefix=prefix, suffix=".log")  # mode 0600
+    os.close(handle)
+    log = Log(Path(name), out)
+    try:
+        yield log
+    finally:
+        if not log.failed:
+            Path(name).unlink()
+
+
+@contextlib.contextmanager
+def _started(
+    child: Child, *, apart: bool = False, stdin: int | None = None, stdout: int | None = None, stderr: int | None = None
+) -> Iterator["subprocess.Popen[bytes]"]:
     try:
         process = subprocess.Popen(  # noqa: S603 - what the person asked for, without a shell
-            list(child.command), cwd=child.cwd, env=dict(child.environ), stdout=stdout, text=True
-        )
+            list(child.command), cwd=child.cwd, env=dict(child.environ), stdin=stdin, stdout=stdout, stderr=stderr,
+            start_new_session=apart,
+        )  # fmt: skip
     except OSError as error:
         raise Failure(f"{child.command[0]} cannot be run ({error.strerror})") from error
-    try:
-        yield process
-    except BaseException:
-        _end(process)
-        raise
+    with process:
+        try:
+            yield process
+        except BaseException as error:
+            if apart:
+                _end_tree(process)
+            else:
+                _end(process, error)
+            raise
 
 
-def _end(process: "subprocess.Popen[str]") -> None:
-    """Wait for a child that is interrupted; a second interrupt ends it at once."""
+def _end(process: "subprocess.Popen[bytes]", error: BaseException) -> None:
+    """Wait for a child that is interrupted as we are; a second interrupt ends it at once."""
     with contextlib.suppress(KeyboardInterrupt):
-        # A terminal interrupts all of its processes, anything else only us.
-        if not os.isatty(0):
+        # A terminal interrupts all of its processes; whatever else ends us, ends only us.
+        if type(error) is not KeyboardInterrupt or not os.isatty(0):
             process.send_signal(signal.SIGINT)
         for tell in (process.terminate, process.kill):
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -148,3 +179,12 @@ def _end(process: "subprocess.Popen[str]") -> None:
             tell()
     process.kill()
     process.wait()
+
+
+def _end_tree(process: "subprocess.Popen[bytes]") -> None:
+    """A child and all that it started."""
+    with contextlib.suppress(OSError):
+        os.killpg(process.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+            process.wait(PATIENCE_S)
+        os.killpg(process.pid, signal.SIGKILL)

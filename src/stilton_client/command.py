@@ -1,15 +1,17 @@
 """What every subcommand shares: generic options, the session it works with, and the boundary where errors become words.
 
-Exit codes: 0 done, 1 it did not work, 2 wrong usage, 130 interrupted.
+Exit codes: 0 done, 1 it did not work, 2 wrong usage, 130 interrupted, 143 terminated.
 """
 
 import contextlib
 import functools
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 
@@ -17,6 +19,7 @@ from stilton_client.errors import EXIT_FAILED, EXIT_INTERRUPTED, Failure
 from stilton_client.session import Session
 from stilton_client.terminal import Terminal
 
+EXIT_TERMINATED = 128 + signal.SIGTERM
 F = TypeVar("F", bound=Callable[..., Any])
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -28,6 +31,10 @@ _GENERIC = (
     click.option("-y", "--yes", is_flag=True, help="assume yes on confirmation questions"),
     click.option("--debug", is_flag=True, help="show requests, and where an error came from"),
 )
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came: all that an interrupt ends, this ends, too."""
 
 
 def generic(function: F) -> F:
@@ -84,7 +91,8 @@ def session(options: dict[str, Any]) -> Session:
 def boundary(*, debug: bool) -> Iterator[None]:
     """The one place where errors become words."""
     try:
-        yield
+        with _termination():
+            yield
     except Failure as failure:
         if debug:
             raise
@@ -92,6 +100,9 @@ def boundary(*, debug: bool) -> Iterator[None]:
         if failure.advice:
             click.echo(failure.advice, err=True)
         sys.exit(failure.code)
+    except Terminated:
+        click.echo("terminated", err=True)
+        sys.exit(EXIT_TERMINATED)
     except KeyboardInterrupt:
         click.echo("interrupted", err=True)
         sys.exit(EXIT_INTERRUPTED)
@@ -107,3 +118,20 @@ def boundary(*, debug: bool) -> Iterator[None]:
         click.secho(f"internal error: {type(error).__name__}: {error}", err=True, fg="red")
         click.echo("This is a fault of devpi's client. Run it again with --debug and report what it prints.", err=True)
         sys.exit(EXIT_FAILED)
+
+
+@contextlib.contextmanager
+def _termination() -> Iterator[None]:
+    """SIGTERM raises Terminated, so that folders and children are tidied up; not if whoever started us ignores it."""
+
+    def terminate(*_: object) -> NoReturn:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

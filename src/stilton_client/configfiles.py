@@ -2,7 +2,7 @@
 
     tool       file, the first that applies                             settings
     pip        <venv>/pip.conf                                          [global] index_url, trusted-host
-               $PIP_CONFIG_FILE                                         [search] index
+               $PIP_CONFIG_FILE (os.devnull: pip reads no file at all)  [search] index
                ~/.pip/pip.conf, if it is there and the next is not
                <pip's folder of the user>/pip.conf
     uv         <venv>/uv.toml                                           index-url (or the default [[index]])
@@ -14,6 +14,7 @@
 Contents are read and edited in memory here (`inifiles`, `tomlfiles`); `configbook` writes and restores them.
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from stilton_client.inifiles import BrokenText, Option
 _BOM = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _BY_HAND = "Mend the file and try again, or make the setting in it by hand."
+_OFF = "PIP_CONFIG_FILE switches all of pip's files off, this one too, for as long as it is set to that."
 _UNSEEN = "uv does not look into environments by itself: set UV_CONFIG_FILE to this path."
 T = TypeVar("T")
 
@@ -108,8 +110,15 @@ class Target:
         """Whether an old location is in use."""
         return self.successor is not None
 
+    @property
+    def is_off(self) -> bool:
+        """Whether the tool was told to read no file: there is none to change."""
+        return self.path == Path(os.devnull)
+
     def status(self) -> Status:
         """What the file says now. Raises ConfigError if it cannot be read."""
+        if self.is_off:
+            return Status(self.path, exists=True, url=None)
         content = read(self.path)
         if content is None:
             return Status(self.path, exists=False, url=None)
@@ -161,9 +170,10 @@ def unusable(path: Path, error: Exception, verb: str) -> ConfigError:
 
 def _pip(environ: Mapping[str, str], home: Path, venv: Path | None, platform: str) -> Target:
     name = "pip.ini" if platform == "win32" else "pip.conf"
+    named = environ.get("PIP_CONFIG_FILE")
     if venv is not None:
-        return Target("pip", venv / name)
-    if named := environ.get("PIP_CONFIG_FILE"):
+        return Target("pip", venv / name, hint=_OFF if named == os.devnull else "")
+    if named:
         return Target("pip", Path(named).absolute())
     usual = _pip_folder(environ, home, platform) / name
     legacy = home / ("pip" if platform == "win32" else ".pip") / name

@@ -44,6 +44,10 @@ def point_at(session: Session, place: Index, targets: Sequence[Target], trusted:
     book = Book(session.state.clientdir)
     failed = False
     for target in targets:
+        if target.is_off:
+            out.error(f"PIP_CONFIG_FILE={target.path} switches pip's files off: {target.tool} was not configured.")
+            failed = True
+            continue
         try:
             applied = book.apply(target, settings)
         except ConfigError as error:

@@ -24,6 +24,9 @@ class Bar(Protocol):
     def advance(self, amount: float) -> None:
         """`amount` more of the total is done."""
 
+    def expect(self, total: float | None) -> None:
+        """The total is known now, or known to be unknown."""
+
 
 class Terminal:
     """Where a command speaks and asks."""
@@ -167,6 +170,9 @@ class _NoBar:
     def advance(self, amount: float) -> None:
         pass
 
+    def expect(self, total: float | None) -> None:
+        pass
+
 
 @contextlib.contextmanager
 def _bar(label: str, total: float | None, *, in_bytes: bool) -> Iterator[Bar]:
@@ -195,3 +201,6 @@ class _RichBar:
 
     def advance(self, amount: float) -> None:
         self._shown.advance(self._task, amount)
+
+    def expect(self, total: float | None) -> None:
+        self._shown.update(self._task, total=total)

@@ -5,6 +5,8 @@ from urllib.parse import quote, unquote, urlencode, urljoin, urlsplit, urlunspli
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 PORTS = {"http": 80, "https": 443}
+# Who logs in with a token calls himself so; the token stands where the password would.
+TOKEN_USER = "__token__"  # noqa: S105 - a user's name, not a secret
 
 
 def is_http(text: str) -> bool:
@@ -87,12 +89,14 @@ def with_login(url: str, user: str, password: str) -> str:
 
 
 def hidden(url: str) -> str:
-    """The URL as it may be shown: a password in it becomes `****`."""
+    """The URL as it may be shown: a password in it becomes `****`, and so does a user whose name may be a token."""
     bare, login = without_login(url)
     if login is None:
         return url
+    user, password = login
+    shown = f"{quote(user, safe='')}:****" if password and user != TOKEN_USER else "****"
     parts = urlsplit(bare)
-    return urlunsplit(parts._replace(netloc=f"{quote(login[0], safe='')}:****@{parts.netloc}"))
+    return urlunsplit(parts._replace(netloc=f"{shown}@{parts.netloc}"))
 
 
 def host(url: str) -> str:

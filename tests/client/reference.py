@@ -15,7 +15,7 @@ Made from the commands' help by `python -m tests.client.reference`; a test compa
 
 Options before the command's name and behind it: `--clientdir DIR`, `-v`, `-y` (yes to every question), `--debug`.
 
-Exit codes: 0 it is done, 1 it did not work, 2 wrong usage, 130 interrupted.
+Exit codes: 0 it is done, 1 it did not work, 2 wrong usage, 130 interrupted, 143 terminated.
 
 | variable | meaning |
 |---|---|

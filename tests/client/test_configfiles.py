@@ -623,11 +623,11 @@ def test_a_read_only_file_is_not_touched_and_the_others_are_done(desk: Desk, tmp
 
 @pytest.mark.parametrize("verb", ["apply", "status"])
 def test_a_device_is_not_a_configuration_file(verb: str, tmp_path: Path) -> None:
-    target = Target("pip", Path(os.devnull))
+    target = Target("pip", Path("/dev/zero"))
     with pytest.raises(ConfigError, match="not a regular file"):
         Book(tmp_path).apply(target, DEV) if verb == "apply" else target.status()
 
-    assert stat.S_ISCHR(Path(os.devnull).stat().st_mode)
+    assert stat.S_ISCHR(Path("/dev/zero").stat().st_mode)
     assert list(tmp_path.iterdir()) == []
 
 

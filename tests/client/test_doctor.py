@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from stilton_client import checks
-from stilton_client.checks import Answer, Finding, Level, Listed, Run, Tool
-from stilton_client.commands.doctor import pip_settings, uv_settings
+from stilton_client import filechecks, listings, pagechecks, toolchecks, toolsettings
+from stilton_client.findings import Finding, Level
+from stilton_client.listings import Answer, Listed
+from stilton_client.toolchecks import Run
+from stilton_client.toolsettings import Tool
 from tests.support.builders import Dist, a_wheel, an_sdist
 from tests.support.devpi import Client
 from tests.support.publish import PASSWORD
@@ -172,8 +174,8 @@ def test_a_good_bare_index_has_no_problem(devpi: Client, index: FakeUpstream) ->
         pytest.param("/simple/pkg/", Status(404), "access", "answered with 404", id="no project"),
         pytest.param("/simple/pkg/", Status(401), "access", "answered with 401", id="login"),
         pytest.param("/simple/pkg/", Status(500), "access", "answered with 500", id="broken"),
-        pytest.param("/simple/pkg/", Body(b"{}", checks.JSON), "page", "lists no files", id="no page"),
-        pytest.param("/simple/pkg/", Body(b"<", checks.JSON), "page", "cannot be read", id="no JSON"),
+        pytest.param("/simple/pkg/", Body(b"{}", listings.JSON), "page", "lists no files", id="no page"),
+        pytest.param("/simple/pkg/", Body(b"<", listings.JSON), "page", "cannot be read", id="no JSON"),
         pytest.param(f"/files/{WHEEL.filename}", Status(404), "content", "cannot be had (404)", id="no file"),
         pytest.param(f"/files/{WHEEL.filename}.metadata", Status(404), "metadata", "had (404)", id="no metadata"),
         pytest.param(f"/files/{WHEEL.filename}", Body(b"ha"), "content", "has the sha256", id="another file"),
@@ -314,7 +316,7 @@ def levels(found: Iterator[Finding], about: str) -> list[Level]:
     ],
 )
 def test_links_lead_to_the_same_server(page: str, file: str, level: Level) -> None:
-    found = checks.of_page(a_page(url=page), [a_file(file, sha256="0")], bare=False)
+    found = pagechecks.of_page(a_page(url=page), [a_file(file, sha256="0")], bare=False)
 
     assert levels(found, "links") == [level]
 
@@ -331,7 +333,7 @@ def test_links_lead_to_the_same_server(page: str, file: str, level: Level) -> No
     ],
 )
 def test_pages_are_asked_again_cheaply(headers: dict[str, str], again: int, about: str, level: Level) -> None:
-    found = checks.of_transport(a_page(headers=headers), Answer("", again), a_page(b"x"))
+    found = pagechecks.of_transport(a_page(headers=headers), Answer("", again), a_page(b"x"))
 
     assert levels(found, about) == [level]
 
@@ -347,7 +349,7 @@ def test_pages_are_asked_again_cheaply(headers: dict[str, str], again: int, abou
 def test_large_pages_come_compressed(size: int, headers: dict[str, str], level: Level) -> None:
     warm = Answer("", 200, headers, b"x" * size)
 
-    found = checks.of_transport(a_page(), Answer("", 304), warm)
+    found = pagechecks.of_transport(a_page(), Answer("", 304), warm)
 
     assert levels(found, "speed") == [level]
 
@@ -356,17 +358,17 @@ def test_json_and_html_have_to_agree() -> None:
     html = a_page(
         b'<base href="https://index.example/u/i/+simple/"><a href="pkg-1.0.tar.gz#sha256=' + b"1" * 64 + b'">x</a>'
     )
-    page = a_page(kind=checks.JSON)
+    page = a_page(kind=listings.JSON)
 
-    assert levels(checks.of_html(page, html, [a_file(sha256="1" * 64)]), "html") == [Level.OK]
-    assert levels(checks.of_html(page, html, [a_file(sha256="2" * 64)]), "html") == [Level.PROBLEM]
-    assert levels(checks.of_html(page, html, []), "html") == [Level.PROBLEM]
+    assert levels(pagechecks.of_html(page, html, [a_file(sha256="1" * 64)]), "html") == [Level.OK]
+    assert levels(pagechecks.of_html(page, html, [a_file(sha256="2" * 64)]), "html") == [Level.PROBLEM]
+    assert levels(pagechecks.of_html(page, html, []), "html") == [Level.PROBLEM]
 
 
 def test_json_of_version_1_0_is_old() -> None:
-    page = a_page(b'{"meta": {"api-version": "1.0"}, "files": [{}]}', kind=checks.JSON)
+    page = a_page(b'{"meta": {"api-version": "1.0"}, "files": [{}]}', kind=listings.JSON)
 
-    found = [one for one in checks.of_page(page, [a_file()], bare=True) if one.about == "page"]
+    found = [one for one in pagechecks.of_page(page, [a_file()], bare=True) if one.about == "page"]
 
     assert [(one.level, one.says) for one in found] == [
         (Level.WARNING, "JSON pages of version 1.0 lack versions, size")
@@ -375,11 +377,11 @@ def test_json_of_version_1_0_is_old() -> None:
 
 def test_a_file_without_a_name_is_not_understood() -> None:
     with pytest.raises(ValueError, match="no filename"):
-        checks.listed(a_page(b'{"files": [{"url": "x"}]}', kind=checks.JSON))
+        listings.listed(a_page(b'{"files": [{"url": "x"}]}', kind=listings.JSON))
 
 
 def test_an_empty_page_is_no_page_to_judge_by() -> None:
-    assert levels(checks.of_page(a_page(), [], bare=True), "files") == [Level.WARNING]
+    assert levels(pagechecks.of_page(a_page(), [], bare=True), "files") == [Level.WARNING]
 
 
 def test_a_metadata_file_has_to_be_what_the_wheel_contains() -> None:
@@ -387,27 +389,27 @@ def test_a_metadata_file_has_to_be_what_the_wheel_contains() -> None:
     other = a_wheel("pkg", "1.0", requires=("evil",))
     promised = Answer("", 200, body=WHEEL.metadata)
 
-    assert checks.of_metadata(file, promised, WHEEL.content).level is Level.OK
-    assert checks.of_metadata(file, promised, other.content).level is Level.PROBLEM
-    assert checks.of_metadata(file, promised, b"no wheel").level is Level.OK
+    assert filechecks.of_metadata(file, promised, WHEEL.content).level is Level.OK
+    assert filechecks.of_metadata(file, promised, other.content).level is Level.PROBLEM
+    assert filechecks.of_metadata(file, promised, b"no wheel").level is Level.OK
 
 
 def test_a_part_has_to_be_the_one_that_was_asked_for() -> None:
     first = Answer("", 206, {"content-range": "bytes 0-99/500"}, b"x" * 100)
     last = Answer("", 206, {"content-range": "bytes 400-499/500"}, b"x" * 100)
 
-    assert checks.of_ranges(first, last, 500).level is Level.OK
-    assert checks.of_ranges(first, first, 500).level is Level.PROBLEM
+    assert filechecks.of_ranges(first, last, 500).level is Level.OK
+    assert filechecks.of_ranges(first, first, 500).level is Level.PROBLEM
 
 
 def test_the_sample_is_a_small_wheel_with_metadata_that_is_not_yanked() -> None:
     names = [a_file("s/a.whl", size=1, metadata="", yanked=True), a_file("s/b.whl", size=9, metadata=""),
              a_file("s/c.whl", size=2), a_file("s/d.zip", size=1)]  # fmt: skip
 
-    sample = checks.sample(names)
+    sample = filechecks.sample(names)
     assert sample is not None
     assert sample.filename == "b.whl"
-    assert checks.sample([]) is None
+    assert filechecks.sample([]) is None
 
 
 @pytest.mark.parametrize(
@@ -421,7 +423,7 @@ def test_the_sample_is_a_small_wheel_with_metadata_that_is_not_yanked() -> None:
 def test_tools_try_the_newest_wheel_that_fits_everywhere(dists: list[Dist], python: str, wanted: str | None) -> None:
     files = [Listed(dist.filename, "") for dist in dists]
 
-    assert checks.requirement("pkg", files, python) == wanted
+    assert toolchecks.requirement("pkg", files, python) == wanted
 
 
 def test_tools_try_nothing_that_needs_another_python_or_platform() -> None:
@@ -432,7 +434,7 @@ def test_tools_try_nothing_that_needs_another_python_or_platform() -> None:
         Listed("pkg-1.0-py3-none-any.whl", "", requires_python=">=3.8"),
     ]
 
-    assert checks.requirement("pkg", files, "3.11.7") == "pkg==1.0"
+    assert toolchecks.requirement("pkg", files, "3.11.7") == "pkg==1.0"
 
 
 def a_tool(name: str = "pip", version: str = "26.3", **more: Any) -> Tool:
@@ -454,7 +456,7 @@ def a_tool(name: str = "pip", version: str = "26.3", **more: Any) -> Tool:
     ],
 )
 def test_tools_have_to_be_new_and_configured(tool: Tool, url: str, words: str, level: Level) -> None:
-    found = list(checks.of_tool(tool, url, has_times=False))
+    found = list(toolchecks.of_tool(tool, url, has_times=False))
 
     assert [one.level for one in found if words in one.says] == [level]
 
@@ -470,7 +472,7 @@ def test_tools_have_to_be_new_and_configured(tool: Tool, url: str, words: str, l
     ids=["password", "certificate", "interpreter", "silence"],
 )
 def test_what_a_tool_complains_of_is_told_in_a_line(errors: str, says: str, change: str) -> None:
-    found = checks.of_run(a_tool(), "pkg==1.0", Run(1, "", errors), [])
+    found = toolchecks.of_run(a_tool(), "pkg==1.0", Run(1, "", errors), [])
 
     assert found.level is Level.PROBLEM
     assert found.says == f"pip cannot get pkg==1.0: {says}"
@@ -480,15 +482,15 @@ def test_what_a_tool_complains_of_is_told_in_a_line(errors: str, says: str, chan
 def test_a_tool_that_gets_other_bytes_asks_somewhere_else() -> None:
     run = Run(0, f"pkg==1.0 --hash=sha256:{'2' * 64}", "")
 
-    assert checks.of_run(a_tool(), "pkg==1.0", run, [a_file(sha256="1" * 64)]).level is Level.PROBLEM
-    assert checks.of_run(a_tool(), "pkg==1.0", run, [a_file(sha256="2" * 64)]).level is Level.OK
+    assert toolchecks.of_run(a_tool(), "pkg==1.0", run, [a_file(sha256="1" * 64)]).level is Level.PROBLEM
+    assert toolchecks.of_run(a_tool(), "pkg==1.0", run, [a_file(sha256="2" * 64)]).level is Level.OK
 
 
 def test_variables_count_more_for_pip_than_files() -> None:
     listing = "global.index-url='http://a/'\ninstall.index-url='http://b/'\n:env:.index-url='http://c/'\nbroken='\n"
 
-    assert pip_settings(listing) == ({"index-url": "http://c/"}, {"index-url": "PIP_INDEX_URL"})
-    assert pip_settings(listing.partition(":env:")[0])[1] == {"index-url": "its configuration files"}
+    assert toolsettings.pip_settings(listing) == ({"index-url": "http://c/"}, {"index-url": "PIP_INDEX_URL"})
+    assert toolsettings.pip_settings(listing.partition(":env:")[0])[1] == {"index-url": "its configuration files"}
 
 
 @pytest.mark.parametrize(
@@ -513,6 +515,6 @@ def test_variables_count_more_for_pip_than_files() -> None:
 def test_uv_is_configured_by_variables_and_files(
     environ: Mapping[str, str], file: Mapping[str, Any], expected: Mapping[str, Any]
 ) -> None:
-    found = uv_settings("uv", "0.9", environ, [("uv.toml", file)])
+    found = toolsettings.of_uv("uv", "0.9", environ, [("uv.toml", file)])
 
     assert {name: getattr(found, name) for name in expected} == expected

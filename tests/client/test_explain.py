@@ -57,7 +57,7 @@ def test_a_name_that_is_kept_after_a_removal_is_told_with_the_way_out(devpi: Cli
 
     own, mirror = told["sources"]
     assert own["keeps_name"]
-    assert own["change"] == f"To let the name go, its owner sends: DELETE /{devpi.me}/dev/dep?forget"
+    assert own["change"] == f"To open the name to mirrors again: devpi remove --forget --index {devpi.me}/dev dep"
     assert not mirror["contributes"]
 
 

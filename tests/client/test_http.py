@@ -1,6 +1,7 @@
 """What leaves for a server, and what comes back: secrets, certificates, proxies, retries."""
 
 import contextlib
+import gzip
 import json
 import ssl
 import threading
@@ -13,7 +14,7 @@ import pytest
 import trustme
 
 from stilton_client.errors import Failure, Refused, Unreachable
-from stilton_client.http import Http, Login
+from stilton_client.http import Http, Login, Reply
 from tests.support.server import free_port
 
 Answer = Callable[[BaseHTTPRequestHandler], tuple[int, dict[str, str], bytes]]
@@ -219,3 +220,44 @@ def test_a_body_that_breaks_off_is_no_file() -> None:
     short: Answer = lambda _: (200, {"content-length": "1000", "connection": "close"}, b"only this")  # noqa: E731
     with a_place(short) as place, pytest.raises(Unreachable, match="could not"):
         a_client().download(f"{place.url}/f.zip", lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("compressed", "size"), [(False, 1000), (True, None)], ids=["length of the file", "length of something else"]
+)
+def test_the_size_of_a_file_is_told_before_its_bytes(*, compressed: bool, size: int | None) -> None:
+    body = gzip.compress(bytes(1000)) if compressed else bytes(1000)
+    headers = {"content-encoding": "gzip"} if compressed else {}
+    heard: list[object] = []
+    with a_place(lambda _: (200, headers, body)) as place:
+        a_client().download(f"{place.url}/f.zip", lambda chunk: heard.append(len(chunk)), sized=heard.append)
+
+    assert heard[0] == size
+    assert heard[1:] == [1000]
+
+
+def a_reply(status: int = 409, reason: str = "Conflict", payload: object = None, text: str = "") -> Reply:
+    return Reply("POST", "http://h/", status, reason, {}, payload if payload is not None else {}, text)
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (a_reply(reason="gone", payload={"message": " it is there\n"}, text="no"), "it is there"),
+        (a_reply(payload={"type": "actionlog", "result": [[400, "register"], "stop"]}), "400 register\nstop"),
+        (a_reply(reason="pkg-1.0 exists", payload={"message": "\n\n\n"}), "pkg-1.0 exists"),
+        (a_reply(reason="CONFLICT", text="\n \n it is there \nand more"), "it is there"),
+        (a_reply(), ""),
+        (a_reply(799, "Own"), "Own"),
+    ],
+    ids=["message", "actions", "reason", "text", "nothing", "strange status"],
+)
+def test_what_a_server_says_is_found_wherever_it_says_it(reply: Reply, words: str) -> None:
+    assert reply.words == words
+
+
+def test_html_is_not_for_people_at_a_terminal() -> None:
+    with a_place(lambda _: (409, {"content-type": "text/html"}, b"<h1>no</h1>")) as place:
+        reply = a_client().api("PUT", place.url, {})
+
+    assert reply.words == ""

@@ -231,8 +231,8 @@ def test_words_are_completed(words: str, offered: str) -> None:
 def test_a_bar_is_drawn_on_a_terminal_and_nowhere_else(tmp_path: Path) -> None:
     code = (
         "import os, sys; from stilton_client.terminal import Terminal\n"
-        "with Terminal(os.environ).progress('sending [x]', 4_000_000, in_bytes=True) as bar:\n"
-        "    bar.advance(1_000_000); bar.advance(3_000_000)\n"
+        "with Terminal(os.environ).progress('sending [x]', None, in_bytes=True) as bar:\n"
+        "    bar.expect(4_000_000); bar.advance(1_000_000); bar.advance(3_000_000)\n"
     )
     (tmp_path / "bar.py").write_text(code)
     piped = subprocess.run(

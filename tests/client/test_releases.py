@@ -174,4 +174,21 @@ def test_a_login_in_a_url_comes_out_as_it_went_in_and_is_hidden(user: str, passw
     made = urls.with_login("https://h:1/p", user, password)
 
     assert urls.without_login(made) == ("https://h:1/p", (user, password))
-    assert urls.hidden(made).endswith(":****@h:1/p")
+    assert urls.hidden(made).startswith(f"https://{made[8:].partition(':')[0]}:****@" if password else "https://****@")
+    assert urls.hidden(made).endswith("****@h:1/p")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://ann:secret@h/p", "https://ann:****@h/p"),
+        ("https://a-token@h/p", "https://****@h/p"),
+        ("https://a-token:@h/p", "https://****@h/p"),
+        ("https://__token__:secret@h/p", "https://****@h/p"),
+        ("https://:secret@h/p", "https://:****@h/p"),
+        ("https://h/p@1", "https://h/p@1"),
+    ],
+    ids=["password", "user-alone", "empty-password", "token", "password-alone", "no-login"],
+)
+def test_nothing_is_shown_of_a_login_that_may_be_a_token(url: str, shown: str) -> None:
+    assert urls.hidden(url) == shown

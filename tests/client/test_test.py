@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from stilton_client.children import index_environment, without_login
-from stilton_client.commands.test import tox_config
+from stilton_client.credentials import index_environment, without_login
 from stilton_client.http import Login
+from stilton_client.toxconfig import tox_config
 from tests.support.builders import Dist, a_wheel, metadata_of
 from tests.support.devpi import OURS, Client
 from tests.support.publish import BOUNDARY, a_form, basic, fields_of
@@ -31,7 +31,7 @@ def at(option):
 code = int(os.environ.get("TOX_ENDS", "0"))
 said = {name: value for name, value in os.environ.items() if name.startswith(("PIP_INDEX", "UV_DEF"))}
 report = {"platform": "linux", "host": "here", "testenvs": {}, "said": said, "argv": sys.argv[1:]}
-if code != 2 and "TOX_SILENT" not in os.environ:
+if "TOX_SILENT" not in os.environ:
     with open(at("--result-json"), "w") as file:
         json.dump(report, file)
 print("tests", os.path.basename(at("--installpkg")), "in", os.path.basename(os.getcwd()), flush=True)
@@ -173,17 +173,36 @@ def test_all_tests_are_run_before_the_failed_ones_are_told(devpi: Client) -> Non
     assert len(results(devpi, "pkg")) == len(results(devpi, "other")) == 1
 
 
+def test_a_tox_that_ends_with_2_and_reports_has_a_result(devpi: Client) -> None:
+    # tox 4 does when the command of the tests does; older ones, when they could not run.
+    upload(devpi, an_sdist())
+
+    devpi.follow(
+        """
+        $ devpi test pkg
+        posting tox result data to …
+        success
+        tox command failed 2
+        Tests that failed: pkg-1.0.tar.gz.
+        [1]
+        """,
+        **env(devpi, TOX_ENDS="2"),
+    )
+
+    assert len(results(devpi)) == 1
+
+
 def test_a_tox_that_could_not_run_has_no_result(devpi: Client) -> None:
     upload(devpi, an_sdist())
 
     devpi.follow(
         """
         $ devpi test pkg
-        tox could not run: there is no result to post
+        tox left no result that can be read …: nothing is posted
         tox command failed 2
         [1]
         """,
-        **env(devpi, TOX_ENDS="2"),
+        **env(devpi, TOX_ENDS="2", TOX_SILENT="1"),
     )
 
     assert results(devpi) == []
@@ -393,7 +412,14 @@ def started(devpi: Client, *arguments: str, **more: str) -> Iterator["subprocess
             process.kill()
 
 
-def test_an_interrupted_test_lets_tox_tidy_up_and_leaves_nothing(devpi: Client) -> None:
+@pytest.mark.parametrize(
+    ("told", "status", "word"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+    ids=["interrupted", "terminated"],
+)
+def test_a_test_that_is_ended_lets_tox_tidy_up_and_leaves_nothing(
+    devpi: Client, told: signal.Signals, status: int, word: str
+) -> None:
     upload(devpi, an_sdist())
 
     with started(devpi, "test", "pkg", TOX_WAITS="1") as process:
@@ -401,12 +427,12 @@ def test_an_interrupted_test_lets_tox_tidy_up_and_leaves_nothing(devpi: Client) 
         for line in process.stdout:
             if line.startswith("more"):
                 break
-        os.kill(process.pid, signal.SIGINT)
+        os.kill(process.pid, told)
         rest = process.stdout.read()
-        status = process.wait(20)
+        ended = process.wait(20)
 
-    assert status == 130
-    assert rest.splitlines() == ["tox tidies up", "interrupted"]
+    assert ended == status
+    assert rest.splitlines() == ["tox tidies up", word]
     assert list((devpi.folder / "tmp").iterdir()) == []
     assert results(devpi) == []
 

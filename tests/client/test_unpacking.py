@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from stilton_client.errors import Failure
-from stilton_client.unpacking import Limits, Unsafe, can_unpack, unpack
+from stilton_client.members import Limits, Unsafe, can_unpack
+from stilton_client.unpacking import unpack
 
 SMALL = Limits(members=10, size_bytes=10_000)
 Entry = tuple[str, str, str]  # name, kind, content or target

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from stilton_client import building
+from stilton_client import building, projectconfig
 from stilton_client.commands import upload
 from stilton_client.errors import Failure
 from stilton_client.terminal import Terminal
@@ -668,7 +668,8 @@ def wish(folder: Path, setup_cfg: str, pyproject: str, **options: Any) -> buildi
     if setup_cfg:
         (folder / "setup.cfg").write_text(setup_cfg)
     (folder / "pyproject.toml").write_text(pyproject)
-    return upload.wish(dataclasses.replace(NOTHING, **options), folder, Terminal({}))
+    out = Terminal({})
+    return upload.wish(dataclasses.replace(NOTHING, **options), projectconfig.defaults(folder, out), out)
 
 
 @pytest.mark.parametrize(

@@ -164,6 +164,28 @@ def test_one_file_that_cannot_be_changed_keeps_no_other_from_it(devpi: Client) -
     assert uv.read_text() == "[broken\n"
 
 
+def test_files_of_pip_that_are_switched_off_are_neither_read_nor_changed(devpi: Client) -> None:
+    devpi.follow(
+        f"""
+        $ devpi use
+        {os.devnull}: no index server configured
+        $ devpi use --set-cfg
+        PIP_CONFIG_FILE={os.devnull} switches pip's files off: pip was not configured.
+        {os.devnull}: no index server configured
+        …/uv.toml: SERVER/ME/dev/+simple/
+        [1]
+        """,
+        PIP_CONFIG_FILE=os.devnull,
+    )
+    lines = devpi.lines("devpi use", PIP_CONFIG_FILE=os.devnull)
+    a_venv(devpi)
+    environment = devpi.lines("devpi use --set-cfg --venv venv", PIP_CONFIG_FILE=os.devnull)
+
+    assert not [line for line in lines if line.startswith("warning")]
+    assert any("pip.conf: PIP_CONFIG_FILE switches all of pip's files off" in line for line in environment)
+    assert ".config/pip/pip.conf" not in files(devpi)
+
+
 def test_a_password_of_a_front_server_is_kept_apart_and_never_shown(devpi: Client) -> None:
     url = devpi.server.url.replace("//", "//front:secret-word@")
     lines = devpi.lines(f"devpi use {url}/{devpi.me}/dev --set-cfg --urls --debug")

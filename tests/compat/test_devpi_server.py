@@ -127,6 +127,10 @@ def test_files_go_up_are_listed_pushed_and_removed(devpi: Client) -> None:
         [1]
         $ devpi remove --index prod -y -f pkg==2.0
         deleting release 2.0 of pkg
+        $ devpi remove -y --forget pkg
+        the server SERVER/ keeps no names: when a project is gone, mirrors answer for it at once
+        Remove it without --forget: devpi remove pkg
+        [1]
         $ devpi remove -y pkg==1.0
         version: 1.0
         deleting release 1.0 of pkg

@@ -157,7 +157,7 @@ def change_of(source: Source, part: Part, state: str | None, project: str, index
     if source.is_mirror and not source.contributes:
         return f"If you trust what it has under this name: devpi index {index} mirror_whitelist+={project}"
     if source.keeps_name:
-        return f"To let the name go, its owner sends: DELETE /{source.index}/{project}?forget"
+        return f"To open the name to mirrors again: devpi remove --forget --index {source.index} {project}"
     if state in _ILL:
         return "Wait, or see what is wrong: devpi status"
     if source.is_mirror and not part.files:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from stilton_client import children, urls, venvs
+from stilton_client import children, credentials, venvs
 from stilton_client.children import Child
 from stilton_client.command import command
 from stilton_client.errors import Failure
@@ -110,12 +110,12 @@ def _python(venv: Path) -> Path:
 def _install(session: Session, installer: Installer, index: str | None, what: list[str]) -> None:
     out = session.terminal
     found = session.index(index)
-    login = session.login_for(found.simple)
-    ours = session.state.root is not None and urls.same_server(found.root, session.state.root)
-    trusted = ours and bool(session.state.current.get("settrusted"))
-    added = children.index_environment(found.simple, login, session.environ, trusted=trusted)
     wishes = {"PIP_PRE": "1", "UV_PRERELEASE": "allow"}
-    child = Child(installer.line("install", "-U", *what), session.cwd, {**wishes, **session.environ, **added})
+    child = Child(
+        installer.line("install", "-U", *what),
+        session.cwd,
+        {**wishes, **session.environ, **credentials.lent(session, found)},
+    )
     status = children.run(child, out)
     out.data({"index": found.url, "installer": str(installer.program), "exit_code": status})
     if status:
