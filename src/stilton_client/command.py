@@ -15,11 +15,10 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from stilton_client.errors import EXIT_FAILED, EXIT_INTERRUPTED, Failure
+from stilton_client.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_TERMINATED, Failure
 from stilton_client.session import Session
 from stilton_client.terminal import Terminal
 
-EXIT_TERMINATED = 128 + signal.SIGTERM
 F = TypeVar("F", bound=Callable[..., Any])
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}

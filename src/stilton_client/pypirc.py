@@ -15,8 +15,7 @@ from urllib.parse import urlsplit
 
 from stilton_client import urls
 from stilton_client.errors import Failure
-
-TOKEN_USER = "__token__"  # noqa: S105 - a user's name, not a secret
+from stilton_client.urls import TOKEN_USER
 
 
 @dataclass(frozen=True)
