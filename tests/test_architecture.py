@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).parent.parent / "src" / "stilton"
 MODULES = sorted(ROOT.rglob("*.py"))
 
-FACTS = {"domain", "render", "metrics", "lru", "flights"}
+FACTS = {"domain", "render", "metrics", "lru", "flights", "visits"}
 TOOLS = {"db", "blobs", "upstream"}
 WORK = {"accounts", "mirror", "catalog", "publish"}
 
@@ -26,24 +26,29 @@ ROOMS: dict[str, set[str]] = {
     "metrics": set(),
     "lru": set(),
     "flights": set(),
+    "visits": set(),
     "render": {"domain"},
     # tools: one outside thing each, and they do not know each other
-    "db": {"domain"},
+    "db": {"domain", "visits"},
     "blobs": {"domain"},
-    "upstream": {"domain", "metrics"},
+    "upstream": {"domain", "metrics", "visits"},
     # work: facts decide, tools act
-    "accounts": {"domain", "lru", "flights", "db"},
-    "mirror": {"domain", "metrics", "lru", "flights"} | TOOLS,
+    "accounts": {"domain", "lru", "flights", "visits", "db"},
+    "mirror": {"domain", "metrics", "lru", "flights", "visits"} | TOOLS,
     "catalog": {"domain", "render", "lru", "flights", "db", "blobs", "mirror"},
     "publish": {"domain", "metrics", "catalog"} | TOOLS,
     # doors: they ask a worker and never open a toolbox
-    "web": FACTS - {"flights"} | {"accounts", "catalog", "publish"},
+    "web": FACTS - {"flights"} | {"accounts", "catalog", "publish", "upkeep"},
     # wiring
     "settings": {"domain"},
     "config": {"domain", "settings"},
+    "lines": {"domain", "visits"},
+    "logs": {"domain", "visits", "lines", "config"},
     "serverdir": {"domain", "db", "blobs"},
-    "app": {"domain", "metrics", "db", "upstream", "web", "config", "serverdir"} | WORK,
-    "cli": {"domain", "db", "accounts", "app", "config", "serverdir", "settings"},
+    # beside serving
+    "upkeep": {"domain", "flights", "mirror", "catalog", "publish", "serverdir"} | TOOLS,
+    "app": {"domain", "metrics", "db", "upstream", "web", "config", "logs", "serverdir", "upkeep"} | WORK,
+    "cli": {"domain", "db", "accounts", "app", "config", "logs", "serverdir", "settings", "upkeep"},
 }
 
 PACKAGES: dict[str, set[str]] = {
@@ -51,6 +56,7 @@ PACKAGES: dict[str, set[str]] = {
     "metrics": set(),
     "lru": set(),
     "flights": set(),
+    "visits": {"msgspec"},
     "render": {"msgspec"},
     "db": {"alembic", "backports", "compression", "msgspec", "packaging", "sqlalchemy"},
     "blobs": set(),
@@ -62,9 +68,12 @@ PACKAGES: dict[str, set[str]] = {
     "web": {"anyio", "msgspec", "prometheus_client", "python_multipart", "starlette"},
     "settings": {"msgspec"},
     "config": {"msgspec", "platformdirs", "yaml"},
+    "lines": {"msgspec"},
+    "logs": {"yaml"},
     "serverdir": set(),
+    "upkeep": {"msgspec", "packaging", "sqlalchemy"},
     "app": set(),
-    "cli": {"click", "granian", "msgspec"},
+    "cli": {"click", "granian", "msgspec", "rich"},
 }
 """What is not in Python itself. `compression` is `backports` since Python 3.14."""
 

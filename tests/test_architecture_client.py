@@ -101,6 +101,7 @@ WORK: dict[str, set[str]] = {
     "resolvers": {"errors", "pins", "session", "targets", "urls", "uvcompile"},
     "sources": {"errors", "locks", "requirements", "urls"},
     "warming": {"errors", "http", "pins", "session", "simple", "urls"},
+    "pinning": {"errors", "session", "urls"},
     "priming": {"errors", "pins", "requirements", "resolvers", "session", "simple", "sources", "targets", "warming"},
 }
 
@@ -116,7 +117,17 @@ DOORS: dict[str, set[str]] = {
     "commands.json": {"command", "errors", "session", "terminal", "urls"},
     "commands.list": {"command", "errors", "releases", "session", "toxresults", "urls"},
     "commands.login": {"command", "errors", "keyrings", "session"},
-    "commands.prime": {"command", "errors", "priming", "session", "sources", "targets", "terminal", "warming"},
+    "commands.prime": {
+        "command",
+        "errors",
+        "pinning",
+        "priming",
+        "session",
+        "sources",
+        "targets",
+        "terminal",
+        "warming",
+    },
     "commands.push": {"command", "errors", "http", "keyrings", "pypirc", "releases", "session"},
     "commands.refresh": {"command", "errors", "session", "urls"},
     "commands.remove": {"command", "errors", "releases", "session", "urls"},

@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from stilton import logs
+from stilton.accounts.audit import AuditLog
 from stilton.accounts.indexes import IndexAdmin
 from stilton.accounts.login import Login
 from stilton.accounts.users import Users
@@ -27,7 +29,7 @@ from stilton.config import Config
 from stilton.db import mirrors
 from stilton.db.database import Database
 from stilton.domain import permission
-from stilton.domain.errors import Busy
+from stilton.domain.errors import Busy, StorageTrouble
 from stilton.domain.indexes import MirrorConfig
 from stilton.domain.names import IndexName, ProjectName
 from stilton.domain.permission import ROOT, Policy
@@ -39,22 +41,30 @@ from stilton.publish.remove import Removals
 from stilton.publish.results import TestResults
 from stilton.publish.upload import Uploads
 from stilton.serverdir import ServerDir
+from stilton.upkeep.keeper import Keeper
+from stilton.upkeep.pins import Pins
+from stilton.upkeep.report import Report
+from stilton.upkeep.retain import Retention
+from stilton.upkeep.space import Space
 from stilton.upstream.publisher import Publisher
 from stilton.web import routes
+from stilton.web.access import AccessLog
 from stilton.web.accounts import Accounts
 from stilton.web.api import About, Api
 from stilton.web.asgi import Front
+from stilton.web.audit import AuditAnswers
 from stilton.web.auth import Auth
-from stilton.web.files import FileAnswers
+from stilton.web.files import FileAnswers, Handover
 from stilton.web.http import Answers, Receive, Scope, Send
 from stilton.web.projects import Projects
 from stilton.web.simple import SimplePages
 from stilton.web.status import Status
+from stilton.web.upkeep import UpkeepAnswers
 from stilton.web.uploads import UploadAnswers
-from stilton.web.urls import Here, is_trusted
+from stilton.web.urls import Here
+from stilton.web.visitors import Visitors
 
 log = logging.getLogger(__name__)
-access_log = logging.getLogger("stilton.access")
 
 HOUSEKEEPING_S = 0.1
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -82,6 +92,7 @@ class App:
         self._secret = secret or secrets.token_bytes(32)
         self._parent = parent
         self._now = now
+        self._write_access = logs.access(config)
         self._front: Front | None = None
         self._warnings: list[str] = []
         self._root_changed = True
@@ -111,8 +122,19 @@ class App:
             read_ahead=config.read_ahead,
         )
 
+        self.space = space = Space(config.serverdir, config.min_free_disk)
+
         def mirror(mirror_config: MirrorConfig) -> Mirror:
-            return Mirror(mirror_config, options, db, blobs, metrics, self._now, indexes.keeps_private)
+            return Mirror(
+                mirror_config,
+                options,
+                db,
+                blobs,
+                metrics,
+                self._now,
+                indexes.keeps_private,
+                has_room=space.has_room,
+            )
 
         policy = permission.policy(config.restrict_modify)
         self.login = login = Login(db, self._secret, self._now)
@@ -131,27 +153,39 @@ class App:
             policy=policy, publisher=publisher, metrics=metrics, now=self._now,
         )  # fmt: skip
 
-        def forget(entities: list[str]) -> None:
-            for entity in entities:
-                kind, _, name = entity.partition(":")
-                if kind == "index":
-                    indexes.forget()
-                    pages.forget_all()
-                    files.forget_all()
-                elif entity == f"user:{ROOT}":
-                    self._root_changed = True
-                elif kind == "project":
-                    index, _, project = name.rpartition("/")
-                    pages.forget(ProjectName(project))
-                    files.forget(IndexName(index), ProjectName(project))
-                    indexes.forget_project(IndexName(index), ProjectName(project))
-
-        db.on_commit(forget)
+        db.on_commit(self._forget)
+        self.report = Report(db, space, place.run / "last-sweep.json", self._now)
+        self.keeper = Keeper(
+            db, blobs, space, self.report, lock=place.run / "keeper.lock", may_go=self._can_fetch, now=self._now
+        )
+        db.on_commit(self.keeper.noticed)
         indexes.on_upstream_change(lambda _: pages.forget_all())
         self._place = place
         self._hang_doors(policy, users, releases, uploads, pushes)
         self._housekeeping = asyncio.ensure_future(self._keep_house())
+        self._keeping = asyncio.ensure_future(self.keeper.run())
         await self._warm_up()
+
+    def _forget(self, entities: list[str]) -> None:
+        """What was made from these is not right any more (`domain.changes`)."""
+        for entity in entities:
+            kind, _, name = entity.partition(":")
+            if kind == "index":
+                self.indexes.forget()
+                self.pages.forget_all()
+                self.files.forget_all()
+            elif entity == f"user:{ROOT}":
+                self._root_changed = True
+            elif kind == "project":
+                index, _, project = name.rpartition("/")
+                self.pages.forget(ProjectName(project))
+                self.files.forget(IndexName(index), ProjectName(project))
+                self.indexes.forget_project(IndexName(index), ProjectName(project))
+
+    def _can_fetch(self, mirror: IndexName) -> bool:
+        """Whether what that mirror holds can be had again, so that it may go."""
+        known = not self.config.offline_mode and self.indexes.is_mirror(mirror)
+        return known and not self.indexes.mirror(mirror).is_down
 
     async def _warm_up(self) -> None:
         """The hottest statement is compiled now, not while the first client waits; indexes are known."""
@@ -162,9 +196,7 @@ class App:
         config, db, metrics, login = self.config, self.db, self.metrics, self.login
         indexes, pages, files = self.indexes, self.pages, self.files
 
-        def trusts(scope: Scope) -> bool:
-            client = scope.get("client")
-            return is_trusted(client[0] if client else None, config.trusted_proxy)
+        visitors = Visitors(config.trusted_proxy)
 
         def serial() -> int:
             return db.serial
@@ -172,16 +204,17 @@ class App:
         uuid = self._place.uuid()
         about = About(
             uuid=uuid, serverdir=str(config.serverdir), host=config.host, port=config.port,
-            outside_url=config.outside_url,
+            outside_url=config.outside_url, started_at=self._now(),
         )  # fmt: skip
-        here = Here(config.outside_url, trusts)
-        auth = Auth(login, trusts)
-        self.answers = answers = Answers(uuid, metrics, serial)
+        here = Here(config.outside_url, visitors.trusts)
+        auth = Auth(login, visitors.address)
+        answers = Answers(uuid, metrics, serial)
+        self._access = AccessLog(visitors)
         api = Api(
             auth, here, users, indexes, about,
-            serial=serial, last_commit_at=db.last_commit_at, warnings=lambda: self._warnings,
+            serial=serial, last_commit_at=db.last_commit_at, warnings=self._all_warnings, report=self.report,
         )  # fmt: skip
-        status = Status(metrics, self._place.run, indexes, serial)
+        status = Status(metrics, self._place.run, indexes, serial, self.space)
         projects = Projects(
             auth, here, indexes, pages, files, releases,
             removals=Removals(db, indexes, policy, self._now),
@@ -189,29 +222,40 @@ class App:
             results=TestResults(db, self._place.blobs, indexes, policy, self._now),
             pushes=pushes,
         )  # fmt: skip
-        accounts = Accounts(auth, login, users, IndexAdmin(db, policy), indexes, pages)
+        pins = Pins(db, indexes, policy, self._now)
+        upkeep = UpkeepAnswers(auth, indexes, pins, Retention(db), self.report)
+        accounts = Accounts(auth, login, users, IndexAdmin(db, policy), indexes, pages, usage=upkeep.usage)
+        handover = Handover(config.serverdir / "blobs", visitors.trusts) if config.x_accel_redirect else None
+        audit = AuditAnswers(auth, AuditLog(db, policy))
         upload_answers = UploadAnswers(auth, here, uploads, projects, limit_bytes=config.max_request_body_size)
         self._front = Front(
             SimplePages(auth, here, pages, answers, self._place.run, absolute=config.absolute_urls),
-            FileAnswers(auth, files, answers, metrics),
+            FileAnswers(auth, files, answers, metrics, handover, used=self.keeper.uses.note),
             answers,
-            routes.build(routes.table(api, status, accounts, projects, upload_answers, here=here), answers),
+            routes.build(
+                routes.table(api, status, accounts, projects, upload_answers, upkeep, audit, here=here), answers
+            ),
             here,
+            visitors=visitors,
+            access=self._access,
             timed=metrics.took,
             notice=db.news if config.workers > 1 else None,
         )
 
     async def close(self) -> None:
         """Close in reverse."""
-        self._housekeeping.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._housekeeping
+        for task in (self._keeping, self._housekeeping):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
         await self.indexes.close()
         self.login.close()
         self._flush()
+        with contextlib.suppress(StorageTrouble):
+            await self.keeper.close()
         self.db.close()
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
@@ -229,6 +273,10 @@ class App:
                 await self.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+    def _all_warnings(self) -> list[str]:
+        low = self.space.warning()
+        return [*self._warnings, *([] if low is None else [low])]
 
     async def _look_at_root(self) -> None:
         """An empty password of root is devpi's default, and everybody's who can reach this server."""
@@ -270,12 +318,4 @@ class App:
                 await asyncio.to_thread(self.metrics.publish, self._place.run)
 
     def _flush(self) -> None:
-        lines = self.answers.drain_log()
-        if lines and self.config.access_log:
-            text = "".join(
-                f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(at))},{int(at % 1 * 1000):03d} INFO  "
-                f"{method} {path if path.isprintable() else ascii(path)} {status}\n"
-                for at, method, path, status in lines
-            )
-            sys.stdout.write(text)
-            sys.stdout.flush()
+        self._write_access(self._access.take())

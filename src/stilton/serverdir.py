@@ -4,12 +4,15 @@ SERVERDIR/.nodeinfo         who this server is (JSON)
 SERVERDIR/.serverversion    `stilton-1`: whose format this is
 SERVERDIR/.lock             held by the running server or command
 SERVERDIR/stilton.sqlite    the database
+SERVERDIR/before-N.sqlite   as it was before it was brought to version N; the newest two
 SERVERDIR/blobs, incoming   bytes (`blobs.local`)
 SERVERDIR/run               scratch of the running server; emptied at start
+SERVERDIR/.nodeinfo.begun   in place of .nodeinfo while an import or a restore is not done
 """
 
 import fcntl
 import json
+import logging
 import os
 import shutil
 import uuid
@@ -19,12 +22,15 @@ from typing import TYPE_CHECKING
 
 from stilton.blobs.local import LocalBlobs
 from stilton.db import migrate
-from stilton.domain.errors import SetupError
+from stilton.domain.errors import SetupError, StorageTrouble
 
 if TYPE_CHECKING:
     from stilton.db.database import Transaction
 
+log = logging.getLogger(__name__)
+
 FORMAT = "stilton-1"
+_NOT_DATA = {".lock", "lost+found"}
 
 
 class ServerDir:
@@ -36,6 +42,7 @@ class ServerDir:
         self.run = path / "run"
         self.blobs = LocalBlobs(path)
         self._nodeinfo = path / ".nodeinfo"
+        self._begun = path / ".nodeinfo.begun"
         self._version = path / ".serverversion"
         self._lock: int | None = None
 
@@ -66,6 +73,11 @@ class ServerDir:
 
         if self.has_data() and self._version.exists():
             raise SetupError(f"The path '{self.path}' already contains devpi-server data.")
+        if self._begun.exists():
+            raise SetupError(
+                f"The folder {self.path} holds an import or a restore that was interrupted: "
+                "run the same command again to end it, or name another --serverdir."
+            )
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self.lock()
@@ -82,8 +94,11 @@ class ServerDir:
             raise SetupError(f"The folder {self.path} cannot be written: {error.strerror}.") from error
         return node["uuid"]
 
-    def open(self) -> str:
-        """Lock it, bring the database up to date, clear scratch. Returns the uuid. Raises SetupError."""
+    def open(self, *, migrate_too: bool = False) -> str:
+        """Lock it, clear scratch. Returns the uuid. Raises SetupError.
+
+        `migrate_too`: bring an older database up to date, after a snapshot of it; without, it is refused.
+        """
         if not self.has_data():
             raise SetupError(
                 f"The path '{self.path}' contains no devpi-server data, use devpi-init to initialize.\n"
@@ -91,10 +106,12 @@ class ServerDir:
             )
         try:
             self.lock()
+            if migrate_too:
+                self._migrate()
+            migrate.check(self.database)
             if not self._version.exists():
                 # The init was interrupted before its last word; from now on there is something to lose.
                 _write(self._version, FORMAT + "\n")
-            migrate.upgrade(self.database)
             self.blobs.create()
             self.blobs.clear_incoming()
             shutil.rmtree(self.run, ignore_errors=True)
@@ -109,6 +126,47 @@ class ServerDir:
             return str(json.loads(self._nodeinfo.read_text())["uuid"])
         except (OSError, ValueError, KeyError) as error:
             raise SetupError(f"{self._nodeinfo} cannot be read ({error}); restore it from a backup.") from error
+
+    def begin(self, task: str, uuid: str) -> None:
+        """Lock a new or empty folder to fill it; or one where the same `task` was interrupted. Raises SetupError.
+
+        It is a server's folder, that of `uuid`, from `finish` on.
+        """
+        if self.has_data():
+            raise SetupError(f"The path '{self.path}' already contains devpi-server data.")
+        if not self._is_free_for(task):
+            raise SetupError(
+                f"The folder {self.path} is not empty, and what is in it is not an interrupted {task}: "
+                "name another --serverdir."
+            )
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.lock()
+            _write(self._begun, json.dumps({"uuid": uuid, "role": "standalone", "task": task}) + "\n")
+        except OSError as error:
+            raise SetupError(f"The folder {self.path} cannot be written: {error.strerror}.") from error
+
+    def finish(self) -> None:
+        """What `begin` began is a server's folder. Raises OSError."""
+        self._begun.replace(self._nodeinfo)
+        _write(self._version, FORMAT + "\n")
+
+    def _is_free_for(self, task: str) -> bool:
+        try:
+            return bool(json.loads(self._begun.read_text())["task"] == task)
+        except (OSError, ValueError, KeyError):
+            return not self.path.exists() or {path.name for path in self.path.iterdir()} <= _NOT_DATA
+
+    def _migrate(self) -> None:
+        try:
+            older = migrate.bring_up(self.database)
+        except StorageTrouble as error:
+            raise SetupError(f"The database is as it was, it could not be brought up to date: {error}.") from error
+        if older is not None:
+            log.info(
+                "The database was brought from version %s to %s; as it was before, it is in %s",
+                older, migrate.HEAD, migrate.kept_before(self.database),
+            )  # fmt: skip
 
     def lock(self) -> None:
         """Become the only writer, until the process ends. Raises SetupError when another is."""

@@ -109,6 +109,11 @@ def is_plain(url: str) -> bool:
     return url.startswith("http:") and host(url) not in LOOPBACK
 
 
+def unquoted(path: str) -> str:
+    """A path without percent signs."""
+    return unquote(path)
+
+
 def basename(url: str) -> str:
     """The last part of the path, unquoted."""
     return unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2])

@@ -140,7 +140,9 @@ def test_another_server_tells_what_it_knows(devpi: Client) -> None:
     assert "is NOT healthy: its log says why" in said
     assert "warning: the password of root is empty" in said
     assert "started:     2024-05-06 07:08:09Z" in said
-    assert "cache:       12 files, 34 MB, 56 MB free" in said
+    assert "disk:        500.0 MB of 2.0 GB free, LOW: mirrors keep nothing new" in said
+    assert "kept:        12 files, 34.0 MB" in said
+    assert "root/pypi          3 files, 30.0 MB, would free 1.0 MB" in said
     assert "primary:     http://ann:****@primary/, in sync not told by this server" in said
     assert "root/pypi          down: no route, since yesterday, only what is cached is served" in said
     assert "may not  upload          a mirror takes no uploads" in said
@@ -154,9 +156,13 @@ def a_sick_server(other: FakeUpstream) -> None:
     other.faults["/root/pypi"] = a_reply("indexconfig", mirror)
     other.faults["/+health"] = Status(500)
     down = {"state": "down", "why": "no route", "since": "yesterday", "held-only": True}
-    cache = {"files": 12, "size-bytes": 34_000_000, "free-bytes": 56_000_000}
+    disk = {
+        "free": 500_000_000, "total": 2_000_000_000, "low": True, "would_free": 1_000_000,
+        "blobs": {"files": 12, "bytes": 34_000_000},
+        "indexes": {"root/pypi": {"files": 3, "bytes": 30_000_000, "would_free": 1_000_000}},
+    }  # fmt: skip
     other.faults["/+status"] = a_reply("status", {
-        "warnings": ["the password of root is empty"], "started-at": 1714979289, "cache": cache,
+        "warnings": ["the password of root is empty"], "started-at": 1714979289, "disk": disk,
         "primary-url": "http://ann:secret@primary/", "upstreams": {"root/pypi": down},
     })  # fmt: skip
 
@@ -165,7 +171,7 @@ def test_what_a_server_does_not_tell_is_none() -> None:
     told = facts({"versioninfo": {"devpi-server": "6.19.1"}})
 
     assert told["version"] == "6.19.1"
-    assert told["cache"] is told["upstreams"] is told["started_at"] is None
+    assert told["disk"] is told["upstreams"] is told["started_at"] is None
     assert told["warnings"] == []
 
 

@@ -175,4 +175,5 @@ async def test_an_error_nobody_foresaw_shows_no_traceback(world: World) -> None:
     answer = await world.client.get("/root/pypi/+simple/pkg/", accept="application/json")
 
     assert answer.status == 500
-    assert answer.json == {"message": "Internal error; the server's log has it."}
+    request = answer.headers["x-request-id"]
+    assert answer.json == {"message": f"Internal error, request {request}; the server's log has it."}

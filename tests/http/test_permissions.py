@@ -59,6 +59,7 @@ RIGHTS: dict[str, dict[str, str]] = {
     "remove a user": {"": "401 403 403 403 200 200"},
     "create an index": {"": "401 403 403 403 200 200"},
     "replace an index": {"": "401 403 403 403 409 409"},
+    "read the audit log": {"": "401 403 403 403 403 200"},
     "read an index": {
         "public": "200 200 200 200 200 200",
         "stable": "200 200 200 200 200 200",
@@ -125,6 +126,14 @@ RIGHTS: dict[str, dict[str, str]] = {
         "mirror": "401 403 403 403 200 200",
         "hidden": "401 404 403 404 200 200",
         "over": "401 403 403 403 200 200",
+    },
+    "pin": {
+        "public": "401 403 403 403 400 400",
+        "stable": "401 403 403 403 400 400",
+        "restricted": "401 403 403 403 400 400",
+        "mirror": "401 403 403 403 200 200",
+        "hidden": "401 403 403 403 200 200",
+        "over": "401 403 403 403 400 400",
     },
     "remove an index": {
         "public": "401 403 403 403 201 201",
@@ -278,6 +287,7 @@ ROUTES: dict[tuple[str, str], tuple[Case, ...]] = {
         Case("read an index", headers={"x_original_uri": "/{user}/{encoded index}/x"}),
     ),
     ("GET", "/+status"): _API,
+    ("GET", "/+audit"): (Case("read the audit log", headers=JSON),),
     ("GET", "/+openapi"): _API,
     ("GET", "/+health"): _API,
     ("GET", "/+health/ready"): _API,
@@ -303,6 +313,7 @@ ROUTES: dict[tuple[str, str], tuple[Case, ...]] = {
         ("GET", f"/{{user}}/{{index}}{slash}"): (
             Case("read an index", headers=JSON),
             Case("read an index", query="no_projects", headers=JSON),
+            Case("read an index", query="usage", headers=JSON),
             *_SIMPLE_LIST,
         )
         for slash in ("", "/")
@@ -325,6 +336,13 @@ ROUTES: dict[tuple[str, str], tuple[Case, ...]] = {
     **{("DELETE", f"/{{user}}/{{index}}{slash}"): (Case("remove an index", fresh=True),) for slash in ("", "/")},
     **{("POST", f"/{{user}}/{{index}}{slash}"): (*_FORM, *_PUSHES) for slash in ("", "/")},
     **{("PUSH", f"/{{user}}/{{index}}{slash}"): _PUSHES for slash in ("", "/")},
+    ("GET", "/{user}/{index}/+pins"): (Case("read an index", headers=JSON),),
+    ("PUT", "/{user}/{index}/+pins"): (Case("pin", {"projects": ["*"]}),),
+    ("DELETE", "/{user}/{index}/+pins"): (Case("pin", {"projects": ["*"]}),),
+    ("GET", "/{user}/{index}/+retention"): (
+        Case("read an index", headers=JSON),
+        Case("read an index", query="keep=1", headers=JSON),
+    ),
     # -- projects and versions
     **{("GET", f"/{{user}}/{{index}}/{{project}}{slash}"): _PROJECT for slash in ("", "/")},
     **{("POST", f"/{{user}}/{{index}}/{{project}}{slash}"): _NOWHERE for slash in ("", "/")},

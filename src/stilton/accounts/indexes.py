@@ -4,11 +4,12 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from stilton.db import accounts, mirrors, stages
+from stilton.db import accounts, audit, mirrors, stages
 from stilton.db.database import Database, Transaction
 from stilton.domain import configuration
+from stilton.domain.audit import Event, difference
 from stilton.domain.errors import Conflict, Denied, IndexNotFound, Invalid, UserNotFound
-from stilton.domain.indexes import Index, without_credentials
+from stilton.domain.indexes import Index, public_keys, without_credentials
 from stilton.domain.names import IndexName, check_account_name
 from stilton.domain.permission import Actor, Policy, Right
 
@@ -58,6 +59,7 @@ class IndexAdmin:
         keys = configuration.created(user, given, self._may_be_base(tx, actor, IndexName(f"{user}/{name}")))
         index = Index(user, name, keys)
         accounts.put_index(tx, index)
+        audit.note(tx, Event("index.create", index.full_name, {"keys": public_keys(index)}))
         return index
 
     def _modify(
@@ -82,6 +84,8 @@ class IndexAdmin:
             return index
         changed = Index(user, name, keys)
         accounts.put_index(tx, changed)
+        shown = public_keys(index), public_keys(changed)
+        audit.note(tx, Event("index.modify", index.full_name, difference(index.keys, keys, shown)))
         if _upstream(changed) != _upstream(index):
             mirrors.forget_pages(tx, index.full_name)
         return changed
@@ -92,6 +96,7 @@ class IndexAdmin:
             raise Denied(f"index {index.full_name} non-volatile, cannot delete")
         stages.drop_index(tx, index.full_name)
         accounts.drop_index(tx, index)
+        audit.note(tx, Event("index.delete", index.full_name, {"keys": public_keys(index)}))
 
     def _checked(self, tx: Transaction, actor: Actor, right: Right, user: str, name: str) -> Index:
         index = accounts.index(tx.sql, user, name)

@@ -15,12 +15,15 @@ from collections.abc import Callable
 import msgspec
 from itsdangerous import BadSignature, TimestampSigner, URLSafeTimedSerializer
 
+from stilton import visits
 from stilton.accounts.passwords import Bench, is_outdated
-from stilton.db import accounts
+from stilton.db import accounts, audit
 from stilton.db.database import Database, Transaction
-from stilton.domain.errors import Denied, TooManyTries
+from stilton.domain.audit import Event
+from stilton.domain.errors import Denied, StorageTrouble, TooManyTries
 from stilton.domain.names import MAX_ACCOUNT_CHARS
 from stilton.domain.permission import ANYBODY, Actor
+from stilton.domain.redaction import Secret
 from stilton.flights import Flights
 from stilton.lru import Lru
 
@@ -36,6 +39,8 @@ REMEMBERED = 10_000
 FREE_TRIES = 8
 """Wrong passwords for one user from one address before there is a wait, which doubles up to a minute."""
 LONGEST_WAIT_S = 60.0
+FAILURES_A_MINUTE = 100
+"""So many wrong passwords of different users and addresses are in the audit log, by each worker."""
 TOKEN_USER = "__token__"  # noqa: S105 - a name, not a secret
 TOKEN_PREFIX = "stilton-login-"  # noqa: S105 - what every token begins with, for people and secret scanners
 MAX_SECRET_CHARS = 4096
@@ -45,7 +50,7 @@ class Credentials(msgspec.Struct, frozen=True):
     """As a client sent them. `user` is `__token__` when only a token came. `peer`: its address."""
 
     user: str
-    secret: str
+    secret: Secret
     peer: str
 
 
@@ -74,6 +79,7 @@ class Login:
         self._wrong: Lru[bytes, float] = Lru(REMEMBERED)
         self._checks: Flights[bytes, bool] = Flights()
         self._tries: Lru[tuple[str, str], tuple[int, float]] = Lru(REMEMBERED)
+        self._failures: tuple[int, set[tuple[str, str]]] = (0, set())
 
     async def actor(self, credentials: Credentials | None) -> Actor:
         """Who that is; anybody when the credentials are wrong, as devpi does. Raises TooManyTries, Busy."""
@@ -81,9 +87,9 @@ class Login:
             return ANYBODY
         if len(credentials.user) > MAX_ACCOUNT_CHARS:
             return ANYBODY
-        if credentials.secret.startswith(TOKEN_PREFIX):
+        if (sent := credentials.secret.reveal()).startswith(TOKEN_PREFIX):
             # One that expired is no wrong password: nobody is made to wait for it.
-            owner = self.owner(credentials.secret)
+            owner = self.owner(sent)
             return Actor(owner) if owner is not None and credentials.user in (owner, TOKEN_USER) else ANYBODY
         if await self._is_password(credentials):
             return Actor(credentials.user)
@@ -99,8 +105,10 @@ class Login:
         pwhash = self._db.glance(accounts.pwhash, user)
         assert pwhash is not None
         if is_outdated(pwhash):
-            fresh = await self._bench.hash(credentials.secret)
+            fresh = await self._bench.hash(credentials.secret.reveal())
             await self._db.record(_replace_hash, user, pwhash, fresh)
+        visits.is_by(user)
+        await self._note(Event("login", user))
         return self.new_token(user)
 
     def new_token(self, user: str) -> str:
@@ -123,16 +131,16 @@ class Login:
         pwhash = self._db.glance(accounts.pwhash, user)
         return pwhash is not None and await self._bench.check(pwhash, "")
 
-    async def hash(self, password: str) -> str:
+    async def hash(self, password: Secret) -> str:
         """The hash to store. Raises Busy."""
-        return await self._bench.hash(password)
+        return await self._bench.hash(password.reveal())
 
     def close(self) -> None:
         """Let the thread end."""
         self._bench.close()
 
     async def _is_password(self, credentials: Credentials) -> bool:
-        user, secret = credentials.user, credentials.secret
+        user, secret = credentials.user, credentials.secret.reveal()
         pwhash = self._db.glance(accounts.pwhash, user)
         key = hmac.digest(self._pepper, f"{user}\0{secret}\0{pwhash}".encode("utf-8", "surrogatepass"), "sha256")
         now = self._now()
@@ -141,27 +149,47 @@ class Login:
             return True
         self._check_tries(user, credentials.peer)
         if (self._wrong.get(key) or 0.0) > now:
-            return False  # the same again is no new guess: an old password in some job locks nobody out
+            # The same again is no new guess: an old password in some job locks nobody out.
+            await self._note_failure(user, credentials.peer)
+            return False
         # A farm of clients that begin at once with one password is one check.
         if await self._checks.join(key, lambda: self._bench.check(pwhash, secret)):
             self._right.put(key, now + REMEMBERED_S)
             self._tries.pop((user, credentials.peer))
             return True
         self._wrong.put(key, now + WRONG_REMEMBERED_S)
-        return self._count(user, credentials.peer)
+        self._count(user, credentials.peer)
+        await self._note_failure(user, credentials.peer)
+        return False
 
     def _check_tries(self, user: str, peer: str) -> None:
         count, until = self._tries.get((user, peer)) or (0, 0.0)
         if count >= FREE_TRIES and self._now() < until:
             raise TooManyTries(user, until - self._now())
 
-    def _count(self, user: str, peer: str) -> bool:
+    def _count(self, user: str, peer: str) -> None:
         count = (self._tries.get((user, peer)) or (0, 0.0))[0] + 1
         if count == FREE_TRIES:
             log.warning("%d wrong passwords for user %r from %s: its next tries have to wait", count, user, peer)
         wait_s = min(LONGEST_WAIT_S, 2.0 ** (count - FREE_TRIES)) if count >= FREE_TRIES else 0.0
         self._tries.put((user, peer), (count, self._now() + wait_s))
-        return False
+
+    async def _note_failure(self, user: str, peer: str) -> None:
+        """Once a minute for a user and an address: who tries them all fills no disk."""
+        minute = int(self._now() // 60)
+        if self._failures[0] != minute:
+            self._failures = (minute, set())
+        noted = self._failures[1]
+        if (user, peer) not in noted and len(noted) < FAILURES_A_MINUTE:
+            noted.add((user, peer))
+            await self._note(Event("login.failed", user))
+
+    async def _note(self, event: Event) -> None:
+        """Nobody is kept out by a full disk: he may be the one who can make room."""
+        try:
+            await self._db.write(audit.note, event)
+        except StorageTrouble as trouble:
+            log.error("%s of user %r is not in the audit log: %s", event.action, event.target, trouble)  # noqa: TRY400
 
 
 def _mark(pwhash: str) -> str:

@@ -7,10 +7,11 @@ from urllib.parse import urljoin
 from argon2 import PasswordHasher, extract_parameters
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
-from stilton.db import accounts
+from stilton.db import accounts, audit
 from stilton.db.database import Transaction
+from stilton.domain.audit import Event
 from stilton.domain.errors import SetupError
-from stilton.domain.indexes import Index, default_mirror
+from stilton.domain.indexes import Index, default_mirror, public_keys
 
 ROOT = "root"
 MAX_MEMORY_KIB = 1 << 18
@@ -40,6 +41,7 @@ def instant(now: float) -> str:
 def first_user(tx: Transaction, pwhash: str, *, now: float) -> None:
     """Create `root`."""
     accounts.put_user(tx, ROOT, pwhash, {"created": instant(now)})
+    audit.note(tx, Event("user.create", ROOT))
 
 
 def check_user(tx: Transaction, user: str) -> None:
@@ -55,11 +57,14 @@ def set_password(tx: Transaction, user: str, pwhash: str, at: float) -> None:
     keys = accounts.user_keys(tx.sql, user) or {}
     keys.pop("username", None)
     accounts.put_user(tx, user, pwhash, {**keys, "modified": instant(at)})
+    audit.note(tx, Event("user.password", user))
 
 
 def first_index(tx: Transaction, keys: dict[str, Any]) -> None:
     """Create `root/pypi`."""
-    accounts.put_index(tx, Index(ROOT, "pypi", keys))
+    index = Index(ROOT, "pypi", keys)
+    accounts.put_index(tx, index)
+    audit.note(tx, Event("index.create", index.full_name, {"keys": public_keys(index)}))
 
 
 def pypi_keys(mirror_url: str | None) -> dict[str, Any]:

@@ -8,12 +8,14 @@ import msgspec
 
 from stilton.accounts.login import MAX_SECRET_CHARS, TOKEN_PREFIX, Login
 from stilton.accounts.setup import checked_hash, instant
-from stilton.db import accounts, stages
+from stilton.db import accounts, audit, stages
 from stilton.db.database import Database, Transaction
+from stilton.domain.audit import Event
 from stilton.domain.errors import Conflict, Denied, Invalid, SetupError, UserNotFound
 from stilton.domain.indexes import Index
 from stilton.domain.names import check_account_name
 from stilton.domain.permission import Actor, Policy, Right
+from stilton.domain.redaction import Secret
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +64,7 @@ class Users:
             raise Invalid("password needs to be set")
         pwhash = self._given_hash(actor, given) or await self._login.hash(_password(given))
         keys = {**{k: v for k, v in keys.items() if v}, "created": instant(self._now())}
-        await self._db.record(_create, user, pwhash, keys)
+        await self._db.record(audit.noting(Event("user.create", user), _create), user, pwhash, keys)
         log.info("%s created user %s", actor.name or "somebody", user)
         return {"username": user, **keys}
 
@@ -131,8 +133,13 @@ def _modify(tx: Transaction, user: str, pwhash: str | None, given: dict[str, Any
     if old is None or keys is None:
         raise UserNotFound(user)
     del keys["username"]
+    changed = sorted(key for key in given if (given[key] or None) != keys.get(key))
     keys = {k: v for k, v in {**keys, **given, "modified": now}.items() if v}
     accounts.put_user(tx, user, pwhash or old, keys)
+    if changed:
+        audit.note(tx, Event("user.modify", user, {"keys": changed}))
+    if pwhash is not None:
+        audit.note(tx, Event("user.password", user))
     return {"username": user, **keys}
 
 
@@ -146,10 +153,11 @@ def _delete(tx: Transaction, user: str) -> None:
         accounts.drop_index(tx, index)
     accounts.drop_user(tx, user)
     # Whoever takes the name next has no rights by it.
-    for index in accounts.all_indexes(tx.sql):
-        cleared = _without(index, user)
-        if cleared != index:
-            accounts.put_index(tx, cleared)
+    named = [index for index in accounts.all_indexes(tx.sql) if _without(index, user) != index]
+    for index in named:
+        accounts.put_index(tx, _without(index, user))
+    gone, cleared = [index.full_name for index in indexes], [index.full_name for index in named]
+    audit.note(tx, Event("user.delete", user, {"indexes": gone, "no_longer_named_by": cleared}))
 
 
 def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -166,10 +174,10 @@ def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
     return keys
 
 
-def _password(given: Mapping[str, Any]) -> str:
+def _password(given: Mapping[str, Any]) -> Secret:
     password = given["password"]
     if not isinstance(password, str):
         raise Invalid("password is no text")
     if password.startswith(TOKEN_PREFIX) or len(password) > MAX_SECRET_CHARS:
         raise Invalid(f"a password has at most {MAX_SECRET_CHARS} characters and does not begin with {TOKEN_PREFIX}")
-    return password
+    return Secret(password)

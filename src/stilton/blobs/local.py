@@ -8,13 +8,19 @@
 A blob appears by rename of a synced file, so a crash at any point
 leaves it whole or absent. Who may see it, under which name, is the
 database's business. Counterparts: `blobs.incoming`, `blobs.uploads`.
+
+Blobs that nothing refers to are removed (`blobs.unused`) unless they are young. So
+whoever is going to refer to one makes it young before: `adopt`, `put`, or `touch`.
 """
 
+import contextlib
 import errno
+import fcntl
 import hashlib
 import os
 import shutil
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 from stilton.domain.errors import StorageFull, StorageTrouble
@@ -60,7 +66,11 @@ class LocalBlobs:
         target = self.path(digest)
         try:
             _sync(file)
-            file.replace(target)
+            # As young as it can be, however long it lay in `incoming`. Not for the owner of a linked file to forbid.
+            with contextlib.suppress(PermissionError):
+                os.utime(file)
+            with self.unswept():
+                file.replace(target)
             if lasting:
                 _sync(target.parent)
         except OSError as error:
@@ -80,11 +90,34 @@ class LocalBlobs:
             if lasting:
                 self.adopt(temporary, digest, lasting=True)
                 return digest
-            temporary.replace(target)
+            with self.unswept():
+                temporary.replace(target)
         except OSError as error:
             temporary.unlink(missing_ok=True)
             raise trouble(error, digest) from error
         return digest
+
+    def touch(self, digest: str) -> bool:
+        """Make the blob young: somebody is going to refer to it. False when it is not here."""
+        with self.unswept():
+            try:
+                os.utime(self.path(digest))
+            except FileNotFoundError:
+                return False
+            except PermissionError:
+                return self.has(digest)
+        return True
+
+    @contextlib.contextmanager
+    def unswept(self, *, alone: bool = False) -> Iterator[None]:
+        """Nobody removes a blob meanwhile, in no process. `alone`: nobody brings one either. Microseconds."""
+        # A lock of the folder itself, per open file: it holds between threads too, and ends with the process.
+        folder = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(folder)
 
     def intact(self, digest: str) -> bool:
         """Whether the blob is here and has its hash. For small ones: it is read."""

@@ -21,6 +21,7 @@ from stilton.lru import Lru
 from stilton.mirror.download import Download
 from stilton.mirror.files import Listed, Stored
 from stilton.mirror.mirror import Mirror
+from stilton.mirror.passing import Passing
 
 REMEMBERED = 20_000
 METADATA_SUFFIX = ".metadata"
@@ -110,6 +111,13 @@ class Files:
             raise StorageTrouble(file.filename, "see the log")
         return entry.held
 
+    async def fetch(self, mirror: IndexName, path: str) -> None:
+        """Fetch the mirror's file at `path`, if it is not here. Raises as `find`."""
+        files = self._indexes.mirror(mirror).files
+        found = await files.find(path)
+        if isinstance(found, Listed):
+            await files.whole(found)
+
     def entry(self, index: Index, path: str) -> StageFile:
         """What a private index knows of the file at `path`. Raises FileNotFound, Gone."""
         entry = self._db.glance(stages.file, index.full_name, path)
@@ -163,8 +171,11 @@ class Files:
         self._stored.put((index, path), on_disk)
 
 
-async def download(arriving: Arriving) -> Download:
-    """Begin, or join, the download; it knows its size if upstream told. Raises as `Files.find`."""
+async def download(arriving: Arriving) -> Download | Passing:
+    """Begin, or join, the download, or have it passed on when the disk has no room.
+
+    It knows its size if upstream told. Raises as `Files.find`.
+    """
     return await arriving.mirror.files.begin(arriving.listed)
 
 

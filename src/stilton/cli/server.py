@@ -6,14 +6,13 @@ import os
 import secrets
 import signal
 import socket
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from stilton import __version__
+from stilton import __version__, logs
 from stilton.accounts import secret as secret_file
 from stilton.cli import listening
 from stilton.config import Config
@@ -21,22 +20,21 @@ from stilton.serverdir import ServerDir
 
 log = logging.getLogger("stilton")
 
-LOG_FORMAT = "%(asctime)s %(levelname)-5.5s %(message)s"
-
 
 def run(config: Config, notices: Sequence[str] = ()) -> None:
     """Serve until told to stop. `notices` are logged first. Raises SetupError when it cannot begin."""
-    set_up_log(debug=config.debug)
+    logs.set_up(config)
     for notice in notices:
         log.warning("%s", notice)
     secret = _secret(config)
     place = ServerDir(config.serverdir)
-    uuid = place.open()
+    uuid = place.open(migrate_too=config.migrate)
     listening.check_tls(config)
     given = listening.inherited(os.environ)
     wanted = [] if given else listening.addresses(config)
     sockets = given or [listening.opened(address) for address in wanted]
     server = listening.Workers(config, sockets)
+    logs.set_up(config)  # once more: granian has set up its own meanwhile
     _say(config, uuid, [*_names(given), *(address.url(_scheme(config)) for address in wanted)], server.workers)
     # Workers of several sockets are several processes on one folder.
     config = msgspec.structs.replace(config, workers=server.workers)
@@ -53,17 +51,8 @@ def load_app(config: Config, secret: bytes, parent: int) -> Any:  # noqa: ANN401
     """The worker's app. `parent`: process id of the server, which may be gone by now."""
     from stilton.app import App  # noqa: PLC0415 - imported by workers only
 
-    set_up_log(debug=config.debug)
+    logs.set_up(config)
     return App(config, secret=secret, parent=parent)
-
-
-def set_up_log(*, debug: bool) -> None:
-    """Lines for people on stdout."""
-    logging.basicConfig(
-        level=logging.DEBUG if debug else logging.INFO, format=LOG_FORMAT, stream=sys.stdout, force=True
-    )
-    for noisy in ("asyncio", "alembic", "granian"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
 def _say(config: Config, uuid: str, urls: Sequence[str], workers: int) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, bindparam, delete, select
 
 from stilton.db.database import Transaction
-from stilton.db.schema import held, indexes, mirrored, project_lists, upsert, users
+from stilton.db.schema import held, indexes, mirrored, pins, project_lists, upsert, users
 from stilton.domain import changes
 from stilton.domain.indexes import Index
 
@@ -73,7 +73,7 @@ def put_index(tx: Transaction, entry: Index) -> None:
 def drop_index(tx: Transaction, entry: Index) -> None:
     """Remove an index and what it mirrored. What was published on it: `db.stages.drop_index`."""
     tx.sql.execute(delete(indexes).where(indexes.c.user == entry.user, indexes.c.name == entry.name))
-    for table in (mirrored, held, project_lists):
+    for table in (mirrored, held, pins, project_lists):
         tx.sql.execute(delete(table).where(table.c.mirror == entry.full_name))
     tx.note(changes.of_index(entry.full_name))
 

@@ -22,8 +22,10 @@ from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import QueuePool
 
+from stilton import visits
 from stilton.db.schema import changes, upsert
 from stilton.domain.errors import StorageTrouble
+from stilton.visits import Origin
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,10 +38,15 @@ _CHANGE = upsert(changes)
 
 
 class Transaction:
-    """What a write function gets: the connection, and where to note what changed."""
+    """What a write function gets: the connection, and where to note what changed.
 
-    def __init__(self, connection: Connection) -> None:
+    `at`: when it is, Unix seconds. `origin`: who wanted it.
+    """
+
+    def __init__(self, connection: Connection, at: float, origin: Origin) -> None:
         self.sql = connection
+        self.at = at
+        self.origin = origin
         self.changed: list[str] = []
 
     def note(self, entity: str) -> None:
@@ -48,14 +55,20 @@ class Transaction:
 
 
 class _Unit:
-    """One unit of work in the queue, and who waits for it."""
+    """One unit of work in the queue, who wants it and who waits for it."""
 
-    __slots__ = ("done", "lasting", "work")
+    __slots__ = ("_origin", "_work", "done", "lasting")
 
     def __init__(self, work: Callable[[Transaction], Any], done: asyncio.Future[Any], *, lasting: bool) -> None:
-        self.work = work
+        self._work = work
+        self._origin = visits.origin()
         self.done = done
         self.lasting = lasting
+
+    def work(self, transaction: Transaction) -> Any:  # noqa: ANN401 - whatever the work returns
+        """Do it, in a transaction that may be shared with others' work."""
+        transaction.origin = self._origin
+        return self._work(transaction)
 
 
 class Database:
@@ -181,7 +194,8 @@ class Database:
 
 def connect(path: Path) -> Engine:
     """An engine for the SQLite file at `path`, set up for several processes."""
-    engine = create_engine(f"sqlite:///{path}", poolclass=QueuePool, pool_size=READERS + 2)
+    # Parameters may be secrets, and errors are logged.
+    engine = create_engine(f"sqlite:///{path}", poolclass=QueuePool, pool_size=READERS + 2, hide_parameters=True)
     event.listen(engine, "connect", _set_up)
     return engine
 
@@ -203,7 +217,7 @@ def _write(engine: Engine, now: Callable[[], float], work: Callable[[Transaction
         connection.exec_driver_sql(f"PRAGMA synchronous = {'FULL' if lasting else 'NORMAL'}")
         # The write lock is taken at once: no reader turns into a writer half way.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-        transaction = Transaction(connection)
+        transaction = Transaction(connection, now(), visits.COMMAND)
         result = work(transaction)
         _log_changes(transaction, now())
         connection.commit()

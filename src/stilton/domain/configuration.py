@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from stilton.domain import eviction, retention
 from stilton.domain.errors import BadName, Invalid, SetupError
 from stilton.domain.indexes import boolean, mirror_url
 from stilton.domain.names import IndexName, project_name
@@ -28,11 +29,12 @@ _MEANT = {"acl_pkg_read": [ANONYMOUS], "acl_toxresult_upload": [ANONYMOUS]}
 _LISTS = _ACLS | {"bases", "mirror_whitelist"}
 _FREE = frozenset({"title", "description", "custom_data"})
 _KEYS = {
-    STAGE: _LISTS | _FREE | {"type", "volatile", "mirror_whitelist_inheritance"},
+    STAGE: _LISTS | _FREE | {"type", "volatile", "mirror_whitelist_inheritance", "retain_dev_releases"},
     MIRROR: _FREE
     | {
         "type", "volatile", "acl_pkg_read", "mirror_url", "mirror_cache_expiry", "mirror_no_project_list",
         "mirror_use_external_urls", "mirror_ignore_serial_header", "mirror_web_url_fmt",
+        "mirror_cache_max_size", "mirror_cache_max_age",
     },
 }  # fmt: skip
 _BOOLEANS = frozenset({
@@ -210,5 +212,8 @@ _CONVERSIONS: dict[str, Callable[[Any], Any]] = {
     "mirror_whitelist_inheritance": _inheritance,
     "mirror_url": lambda value: mirror_url(value, "this index"),
     "mirror_cache_expiry": _seconds,
+    "mirror_cache_max_size": eviction.max_size,
+    "mirror_cache_max_age": eviction.max_age,
+    "retain_dev_releases": retention.retained,
     "custom_data": _data,
 }

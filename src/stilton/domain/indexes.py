@@ -34,6 +34,10 @@ class MirrorConfig(msgspec.Struct, frozen=True, kw_only=True):
     ignore_serial: bool = False
     networks: tuple[str, ...] = ("*",)
 
+    def __repr__(self) -> str:
+        """Without the credentials in its URL."""
+        return f"MirrorConfig({self.name}, {without_credentials(self.url)})"
+
     def page_url(self, project: str) -> str:
         """Upstream's simple page of `project`, with credentials as configured."""
         return f"{self.url.rstrip('/')}/{project}/"

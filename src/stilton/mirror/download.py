@@ -100,6 +100,11 @@ class Download:
         return self._error is not None
 
     @property
+    def left_bytes(self) -> int:
+        """How much it will still write, as far as is known."""
+        return max(0, (self.size or self.file.size or 0) - self._feed.written)
+
+    @property
     def is_proved(self) -> bool:
         """Whether the file is whole and right, if perhaps not recorded yet."""
         return self._proved

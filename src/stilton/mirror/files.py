@@ -28,6 +28,7 @@ from stilton.domain.holdings import Held
 from stilton.domain.names import ProjectName, is_wheel, projects_of
 from stilton.metrics import Metrics
 from stilton.mirror.download import Download
+from stilton.mirror.passing import Passing
 from stilton.mirror.projects import Projects
 from stilton.mirror.wheels import read_metadata
 from stilton.upstream.index import Upstream
@@ -55,7 +56,7 @@ class Listed(msgspec.Struct, frozen=True):
 
 
 class Files:
-    """Files of one mirror."""
+    """Files of one mirror. `has_room(bytes)`: whether the disk takes so many more."""
 
     def __init__(
         self,
@@ -66,8 +67,11 @@ class Files:
         metrics: Metrics,
         now: Callable[[], float],
         keeps_private: Callable[[ProjectName], bool],
+        *,
+        has_room: Callable[[int], bool],
     ) -> None:
         self._keeps_private = keeps_private
+        self._has_room = has_room
         self._upstream = upstream
         self._mirror = upstream.config.name
         self._projects = projects
@@ -130,22 +134,25 @@ class Files:
         task.add_done_callback(ended)
         return download
 
-    async def begin(self, listed: Listed) -> Download:
-        """Like `download`, and wait until upstream answered. Raises what it answered, as `find` does."""
-        download = self.download(listed)
-        try:
-            await download.begun()
-        except OfflineMode as offline:
-            raise NotHeld(listed.file.filename, self._mirror) from offline
-        except UpstreamRefused as refused:
-            if refused.status in (404, 410):
-                raise FileNotFound(path_of(listed.file), "upstream lists this file but does not have it") from refused
-            raise
-        return download
+    def can_keep(self, listed: Listed) -> bool:
+        """Whether the disk has room for the file, beside those that are on their way."""
+        coming = sum(download.left_bytes for download in self._downloads.values())
+        return path_of(listed.file) in self._downloads or self._has_room((listed.file.size or 0) + coming)
+
+    async def begin(self, listed: Listed) -> Download | Passing:
+        """Like `download`, and wait until upstream answered; only passed on when the disk has no room.
+
+        Raises what upstream answered, as `find` does.
+        """
+        keep = self.can_keep(listed)
+        transfer = self.download(listed) if keep else Passing(listed.file, self._upstream, self._metrics)
+        await self._begun(listed, transfer)
+        return transfer
 
     async def whole(self, listed: Listed) -> Path:
         """Download to the end; where the blob is. Raises as `begin` does, and when it goes wrong."""
-        download = await self.begin(listed)
+        download = self.download(listed)
+        await self._begun(listed, download)
         await download.proved()
         if task := self._tasks.get(path_of(listed.file)):
             await asyncio.wait([task])
@@ -161,6 +168,16 @@ class Files:
             if not self._downloads[path].is_proved:
                 task.cancel()
         await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+    async def _begun(self, listed: Listed, transfer: Download | Passing) -> None:
+        try:
+            await transfer.begun()
+        except OfflineMode as offline:
+            raise NotHeld(listed.file.filename, self._mirror) from offline
+        except UpstreamRefused as refused:
+            if refused.status in (404, 410):
+                raise FileNotFound(path_of(listed.file), "upstream lists this file but does not have it") from refused
+            raise
 
     async def _stored(self, entry: HeldFile) -> Stored | None:
         digest, size = entry.held.digest, entry.held.size

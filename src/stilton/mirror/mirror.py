@@ -36,6 +36,7 @@ class Mirror:
     """Pages, files, metadata and names of one upstream index.
 
     `keeps_private(project)`: whether somebody here hosts a project of that name and lets no mirror in.
+    `has_room(bytes)`: whether the disk takes so many more.
     """
 
     def __init__(
@@ -47,6 +48,8 @@ class Mirror:
         metrics: Metrics,
         now: Callable[[], float],
         keeps_private: Callable[[ProjectName], bool],
+        *,
+        has_room: Callable[[int], bool],
     ) -> None:
         self.config = config
         self._now = now
@@ -60,7 +63,7 @@ class Mirror:
             return keeps_private(project) and project not in await self.names.all()
 
         self.projects = Projects(upstream, db, metrics, now, is_secret, wait_s=options.request_timeout_s)
-        self.files = Files(upstream, self.projects, db, blobs, metrics, now, keeps_private)
+        self.files = Files(upstream, self.projects, db, blobs, metrics, now, keeps_private, has_room=has_room)
         self.metadata = Metadata(upstream, self.files, db, blobs, now)
         self.refresh = Refresh(
             self.projects, metrics, now, max_age_s=config.cache_expiry_s, is_down=lambda: self.is_down

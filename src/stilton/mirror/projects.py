@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 
 import msgspec
 
+from stilton import visits
 from stilton.db import mirrors
 from stilton.db.database import Database
 from stilton.domain import freshness
@@ -87,7 +88,7 @@ class Projects:
         kept = await self.kept(project)
         match freshness.plan(kept.checked_at if kept else None, now=self._now(), max_age_s=self._max_age_s):
             case Plan.SERVE if kept is not None:
-                self._metrics.count("pages", "hit")
+                self._count("hit")
                 return self._seen(kept)
             case Plan.REVALIDATE if kept is not None:
                 return await self._revalidated(project, kept)
@@ -140,9 +141,9 @@ class Projects:
             level = logging.DEBUG if self._upstream.circuit.is_open else logging.WARNING
             log.log(level, "Serving the kept page of %s: %s", project, trouble)
         else:
-            self._metrics.count("pages", "revalidated")
+            self._count("revalidated")
             return self._seen(page)
-        self._metrics.count("pages", "stale")
+        self._count("stale")
         return Seen(kept.project, fresh_until=self._now() + STALE_HOLD_S, stale=True)
 
     async def _fetched(self, project: ProjectName) -> Seen:
@@ -150,7 +151,7 @@ class Projects:
         max_age_s = min(NEGATIVE_MAX_AGE_S, self._max_age_s)
         if freshness.plan(absent_since, now=self._now(), max_age_s=max_age_s) is Plan.SERVE:
             raise ProjectNotFound(project, self._mirror)
-        self._metrics.count("pages", "miss")
+        self._count("miss")
         flight = self._flights.join(project, lambda: self._ask(project))
         try:
             return self._seen(await asyncio.wait_for(flight, FIRST_WAIT * self._wait_s))
@@ -224,6 +225,10 @@ class Projects:
                 self._storing.pop(project, None)
 
         self._storing[project] = asyncio.ensure_future(store())
+
+    def _count(self, how: str) -> None:
+        self._metrics.count("pages", how)
+        visits.cached(how)
 
     def _seen(self, page: mirrors.Page) -> Seen:
         return Seen(page.project, fresh_until=page.checked_at + self._max_age_s)

@@ -141,7 +141,8 @@ class ReadAhead:
 
     async def _fetch(self, path: str) -> None:
         found = await self._files.find(path)
-        if isinstance(found, Listed) and (found.file.size or WHEEL_BYTES) < WHEEL_BYTES:
+        is_small = isinstance(found, Listed) and (found.file.size or WHEEL_BYTES) < WHEEL_BYTES
+        if isinstance(found, Listed) and is_small and self._files.can_keep(found):
             await self._files.whole(found)
             self._metrics.count("read_ahead", "wheel")
 

@@ -6,9 +6,10 @@ from collections.abc import Callable
 import msgspec
 
 from stilton.catalog.indexes import Indexes
-from stilton.db import stages
+from stilton.db import audit, stages
 from stilton.db.database import Database, Transaction
 from stilton.db.stages import HostedProject
+from stilton.domain.audit import Event
 from stilton.domain.errors import Denied, FileNotFound, Gone, Invalid, ProjectNotFound
 from stilton.domain.files import STATUSES, Status
 from stilton.domain.indexes import Index
@@ -38,13 +39,14 @@ class Curation:
         Raises IndexNotFound, Denied, VersionNotFound, Invalid.
         """
         index = await self._allowed(actor, user, name)
-        await self._db.record(shelf.yank, index.full_name, project, version, _reason(yanked))
+        event = Event("release.yank", f"{index.full_name}/{project}/{version}", {"yanked": yanked})
+        await self._db.record(audit.noting(event, shelf.yank), index.full_name, project, version, _reason(yanked))
         log.info("%s set yanked of %s %s on %s to %r", actor.name, project, version, index.full_name, yanked)
 
     async def yank_file(self, actor: Actor, user: str, name: str, path: str, yanked: bool | str) -> None:
         """The same for one file. Raises FileNotFound, Gone, else as `yank_release`."""
         index = await self._allowed(actor, user, name)
-        await self._db.record(_yank_file, index.full_name, path, _reason(yanked))
+        await self._db.record(_yank_file, index.full_name, path, yanked)
         log.info("%s set yanked of %s/%s to %r", actor.name, index.full_name, path, yanked)
 
     async def set_status(
@@ -60,7 +62,8 @@ class Curation:
         if reason is not None:
             _reason(reason)
         said = None if status == "active" and not reason else Status(status, reason or None)
-        await self._db.record(_set_status, index.full_name, project, said, now=self._now())
+        event = Event("project.status", f"{index.full_name}/{project}", {"status": status, "reason": reason})
+        await self._db.record(audit.noting(event, _set_status), index.full_name, project, said, now=self._now())
         log.info("%s set the status of %s on %s to %s", actor.name, project, index.full_name, status)
 
     async def _allowed(self, actor: Actor, user: str, name: str) -> Index:
@@ -85,13 +88,15 @@ def _reason(yanked: bool | str) -> str | None:
     return reason
 
 
-def _yank_file(tx: Transaction, stage: IndexName, path: str, yanked: str | None) -> None:
+def _yank_file(tx: Transaction, stage: IndexName, path: str, yanked: bool | str) -> None:
     file = stages.file(tx.sql, stage, path)
     if file is None:
         raise FileNotFound(path)
     if file.gone_at is not None:
         raise Gone(path)
-    stages.put_file(tx, stage, msgspec.structs.replace(file, yanked=yanked))
+    stages.put_file(tx, stage, msgspec.structs.replace(file, yanked=_reason(yanked)))
+    target = f"{stage}/{file.project}/{file.version}/{file.filename}"
+    audit.note(tx, Event("file.yank", target, {"yanked": yanked}))
 
 
 def _set_status(tx: Transaction, stage: IndexName, project: ProjectName, status: Status | None, *, now: float) -> None:

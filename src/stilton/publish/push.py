@@ -15,9 +15,10 @@ from stilton.blobs.local import LocalBlobs
 from stilton.catalog.files import Files
 from stilton.catalog.indexes import Indexes
 from stilton.catalog.versions import Mirrored, Published, Releases
-from stilton.db import stages
+from stilton.db import audit, stages
 from stilton.db.database import Database, Transaction
 from stilton.domain import metadata, publishing
+from stilton.domain.audit import Event
 from stilton.domain.errors import Denied, Invalid, Missing, NotFound, Quarantined, UpstreamTrouble
 from stilton.domain.files import File, path_of
 from stilton.domain.holdings import Held
@@ -25,6 +26,7 @@ from stilton.domain.indexes import Index, without_credentials
 from stilton.domain.names import IndexName, ProjectName
 from stilton.domain.permission import Actor, Policy, Right
 from stilton.domain.publishing import Kind, Release, StageFile
+from stilton.domain.redaction import Secret
 from stilton.metrics import Metrics
 from stilton.publish import shelf
 from stilton.upstream.publisher import Publisher, Sending
@@ -93,13 +95,16 @@ class Pushes:
             raise Denied(f"user {actor.name!r} cannot upload to {to.full_name!r}", login=True)
         cargo = await self._cargo(actor, source, wish)
         now = self._now()
-        done = await self._db.record(_store, to.full_name, wish, cargo, actor.name, now=now)
+        await asyncio.to_thread(self._touch, cargo)
+        event = Event("release.push", f"{to.full_name}/{wish.project}/{cargo.release.version}", _said_of(cargo))
+        store = audit.noting(event, _store)
+        done = await self._db.record(store, to.full_name, wish, cargo, actor.name, now=now)
         self._metrics.count("published", "push")
         log.info("%s pushed %s %s from %s to %s", actor.name, wish.project, wish.version, cargo.source, to.full_name)
         return done
 
     async def to_server(
-        self, actor: Actor, user: str, name: str, wish: Wish, url: str, credentials: tuple[str, str]
+        self, actor: Actor, user: str, name: str, wish: Wish, url: str, credentials: tuple[str, Secret]
     ) -> tuple[bool, list[Action]]:
         """Upload to another server; (whether the last step went well, what was done).
 
@@ -110,12 +115,28 @@ class Pushes:
             raise Denied("log in to push to another server", login=True)
         self._publisher.check(url, trusted=self._policy.is_admin(actor.name))
         cargo = await self._cargo(actor, source, wish)
+        target, to = f"{source.full_name}/{wish.project}/{cargo.release.version}", without_credentials(url)
+        # Before the first byte leaves; what came of it is the next row.
+        await self._db.record(audit.note, Event("release.push-out", target, {"to": to, **_said_of(cargo)}))
+        done = await self._sent(url, credentials, self._sendings(cargo, wish), self._policy.is_admin(actor.name))
+        await self._db.record(audit.note, Event("release.pushed-out", target, {"to": to, "steps": done}))
+        log.info(
+            "%s pushed %s %s from %s to %s: %d steps, the last one %s",
+            actor.name, wish.project, wish.version, cargo.source, to, len(done), done[-1][0],
+        )  # fmt: skip
+        return done[-1][0] in (200, 201), done
+
+    async def _sent(
+        self,
+        url: str,
+        credentials: tuple[str, Secret],
+        sendings: Sequence[Sending],
+        trusted: bool,
+    ) -> list[Action]:
         done: list[Action] = []
-        for sending in self._sendings(cargo, wish):
+        for sending in sendings:
             try:
-                status, text = await self._publisher.send(
-                    url, credentials, sending, trusted=self._policy.is_admin(actor.name)
-                )
+                status, text = await self._publisher.send(url, credentials, sending, trusted=trusted)
             except UpstreamTrouble as trouble:
                 done.append([-1, f"exception on {sending.what}:", str(trouble)])
                 break
@@ -123,11 +144,14 @@ class Pushes:
             # PyPI does not know registering any more (410): files come all the same.
             if status not in (200, 201) and not (sending.label[0] == "register" and status == 410):
                 break
-        log.info(
-            "%s pushed %s %s from %s to %s: %d steps, the last one %s",
-            actor.name, wish.project, wish.version, cargo.source, without_credentials(url), len(done), done[-1][0],
-        )  # fmt: skip
-        return done[-1][0] in (200, 201), done
+        return done
+
+    def _touch(self, cargo: Cargo) -> None:
+        """Tell the sweep that these blobs are going to be referred to. Raises Missing when it was here first."""
+        for file in cargo.files:
+            for digest in filter(None, (file.digest, file.metadata_digest, file.provenance_digest)):
+                if not self._blobs.touch(digest):
+                    raise Missing(f"{file.filename} was removed from {cargo.source} meanwhile, or its bytes are lost")
 
     def _check_offered(self, source: Index, wish: Wish) -> None:
         entry = None if source.is_mirror else self._db.glance(stages.project, source.full_name, wish.project)
@@ -184,6 +208,10 @@ class Pushes:
                 name = f"{wish.project}.zip"
                 found.append(Sending("documentation upload", ("docfile", name), "doc_upload", keys, name, blob, ""))
         return found
+
+
+def _said_of(cargo: Cargo) -> dict[str, Any]:
+    return {"from": cargo.source, "files": sorted(file.filename for file in cargo.files)}
 
 
 def _is_wanted(kind: Kind, wish: Wish) -> bool:

@@ -8,8 +8,9 @@ import logging
 from collections.abc import Callable
 
 from stilton.catalog.indexes import Indexes
-from stilton.db import mirrors, stages
+from stilton.db import audit, mirrors, stages
 from stilton.db.database import Database, Transaction
+from stilton.domain.audit import Event
 from stilton.domain.errors import Denied, Gone, Missing
 from stilton.domain.indexes import Index
 from stilton.domain.names import IndexName, ProjectName, version_of
@@ -40,15 +41,16 @@ class Removals:
         stage = index.full_name
         if index.is_mirror:
             self._check_volatile(index, f"project {project!r} is on non-volatile index {stage}", force=force)
-            if not await self._db.record(mirrors.drop_project, stage, project):
-                raise Missing("project not found")
+            event = Event("project.drop", f"{stage}/{project}")
+            await self._db.record(audit.noting(event, _drop_project), stage, project)
             return _done(actor, f"project {project} deleted from stage {stage}")
         entry = self._db.glance(stages.project, stage, project)
         if entry is None or (entry.gone and not forget):
             raise Missing("project not found")
         if not entry.gone:
             self._check_volatile(index, f"project {project!r} is on non-volatile index {stage}", force=force)
-        await self._db.record(_project, stage, project, forget=forget, now=self._now())
+        event = Event("project.remove", f"{stage}/{project}", {"forget": forget})
+        await self._db.record(audit.noting(event, _project), stage, project, forget=forget, now=self._now())
         free = ", its name is free" if forget else ""
         return _done(actor, f"project {project} deleted from stage {stage}{free}")
 
@@ -66,13 +68,16 @@ class Removals:
             if not paths:
                 raise missing
             self._check_volatile(index, "cannot delete version on non-volatile index", force=force)
-            await self._db.record(mirrors.drop_files, stage, project, paths)
+            event = Event("release.drop", f"{stage}/{project}/{version}", {"files": [_name(path) for path in paths]})
+            await self._db.record(audit.noting(event, mirrors.drop_files), stage, project, paths)
             return _done(actor, done, on=stage)
         release = self._db.glance(stages.release, stage, project, version)
         if release is None:
             raise missing
         self._check_volatile(index, "cannot delete version on non-volatile index", force=force)
-        await self._db.record(shelf.take_release, stage, project, release.version, now=self._now())
+        event = Event("release.remove", f"{stage}/{project}/{release.version}")
+        take = audit.noting(event, shelf.take_release)
+        await self._db.record(take, stage, project, release.version, now=self._now())
         return _done(actor, done, on=stage)
 
     async def file(self, actor: Actor, user: str, name: str, path: str, *, force: bool) -> str:
@@ -85,7 +90,8 @@ class Removals:
             if held is None:
                 raise Missing(f"package {relative!r} doesn't exist")
             self._check_volatile(index, "cannot delete version on non-volatile index", force=force)
-            await self._db.record(mirrors.drop_files, stage, held.project, [path])
+            event = Event("file.drop", f"{stage}/{held.project}/{_name(path)}")
+            await self._db.record(audit.noting(event, mirrors.drop_files), stage, held.project, [path])
             return _done(actor, f"package {relative!r} deleted")
         entry = self._db.glance(stages.file, stage, path)
         if entry is None:
@@ -93,7 +99,8 @@ class Removals:
         if entry.gone_at is not None:
             raise Gone(relative)
         self._check_volatile(index, "cannot delete version on non-volatile index", force=force)
-        await self._db.record(shelf.take_file, stage, entry, now=self._now())
+        event = Event("file.remove", f"{stage}/{entry.project}/{entry.version}/{entry.filename}")
+        await self._db.record(audit.noting(event, shelf.take_file), stage, entry, now=self._now())
         return _done(actor, f"package {relative!r} deleted")
 
     async def _allowed(self, actor: Actor, user: str, name: str) -> Index:
@@ -119,6 +126,15 @@ def _project(tx: Transaction, stage: IndexName, project: ProjectName, *, forget:
         stages.forget_project(tx, stage, project)
 
 
+def _drop_project(tx: Transaction, mirror: IndexName, project: ProjectName) -> None:
+    if not mirrors.drop_project(tx, mirror, project):
+        raise Missing("project not found")
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
 def _is_of(path: str, project: ProjectName, version: str) -> bool:
-    stated = version_of(path.rsplit("/", 1)[-1], project)
+    stated = version_of(_name(path), project)
     return stated is not None and same_version(stated, version)

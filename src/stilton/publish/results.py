@@ -8,9 +8,10 @@ import msgspec
 
 from stilton.blobs.local import LocalBlobs
 from stilton.catalog.indexes import Indexes
-from stilton.db import stages
+from stilton.db import audit, stages
 from stilton.db.database import Database, Transaction
 from stilton.domain import publishing
+from stilton.domain.audit import Event
 from stilton.domain.errors import Denied, Invalid, Missing
 from stilton.domain.files import File, path_of
 from stilton.domain.names import IndexName
@@ -82,4 +83,6 @@ def _store(tx: Transaction, stage: IndexName, path: str, digest: str, size: int,
         log=[publishing.entry("upload", who, now, dst=stage)],
     )
     stages.put_file(tx, stage, entry)
+    target = f"{stage}/{of.project}/{of.version}/{filename}"
+    audit.note(tx, Event("result.upload", target, {"sha256": digest, "size": size}))
     return entry.path

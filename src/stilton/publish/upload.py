@@ -13,13 +13,14 @@ from typing import Any
 from stilton.blobs.local import LocalBlobs
 from stilton.blobs.uploads import Upload
 from stilton.catalog.indexes import Indexes
-from stilton.db import stages
-from stilton.db.database import Database
+from stilton.db import audit, stages
+from stilton.db.database import Database, Transaction
 from stilton.domain import metadata, publishing
+from stilton.domain.audit import Event
 from stilton.domain.errors import BadArchive, BadName, Denied, IndexNotFound, Invalid
 from stilton.domain.files import File, path_of
 from stilton.domain.indexes import Index
-from stilton.domain.names import ProjectName, is_wheel, project_name
+from stilton.domain.names import IndexName, ProjectName, is_wheel, project_name
 from stilton.domain.permission import Actor, Policy, Right
 from stilton.domain.publishing import Kind, StageFile, Verdict
 from stilton.metrics import Metrics
@@ -74,7 +75,9 @@ class Uploads:
         index = await self.begin(actor, index.user, index.name)
         project, version = _release(fields)
         keys = metadata.form(fields)
-        await self._db.record(shelf.register, index.full_name, project, version, keys, replace=True, now=self._now())
+        event = Event("release.register", f"{index.full_name}/{project}/{version}")
+        register = audit.noting(event, shelf.register)
+        await self._db.record(register, index.full_name, project, version, keys, replace=True, now=self._now())
         self._metrics.count("published", "submit")
 
     async def file(self, actor: Actor, index: Index, fields: Fields, filename: str, upload: Upload) -> Verdict:
@@ -86,6 +89,9 @@ class Uploads:
         verdict = self._judged(index, project, version, filename, upload.digest)
         if verdict is Verdict.SAME:
             await asyncio.to_thread(_check_digests, upload, fields)
+            if not self._blobs.has(upload.digest):
+                # Its bytes were lost (`devpi-fsck`): this is how they come back.
+                await asyncio.to_thread(upload.adopt)
             return verdict
         keys, metadata_digest, provenance_digest = await asyncio.to_thread(
             self._settle, actor, project, version, fields, filename, upload
@@ -132,7 +138,7 @@ class Uploads:
 
     async def _put(self, index: Index, entry: StageFile, keys: Mapping[str, Any], upload: Upload) -> Verdict:
         await asyncio.to_thread(upload.adopt)
-        verdict = await self._db.record(shelf.put, index.full_name, entry, keys, now=entry.uploaded_at)
+        verdict = await self._db.record(_put, index.full_name, entry, keys)
         log.info("%s uploaded %s to %s", entry.log[-1]["who"], entry.filename, index.full_name)
         self._metrics.count("published", entry.kind.value)
         return verdict
@@ -169,6 +175,15 @@ class Uploads:
         if newest is None:
             raise Invalid(f"doczip has no version and {project!r} has no releases to derive one from")
         return newest
+
+
+def _put(tx: Transaction, stage: IndexName, entry: StageFile, keys: Mapping[str, Any]) -> Verdict:
+    verdict = shelf.put(tx, stage, entry, keys, now=entry.uploaded_at)
+    if verdict is not Verdict.SAME:
+        action = "file.overwrite" if verdict is Verdict.REPLACE else "file.upload"
+        target = f"{stage}/{entry.project}/{entry.version}/{entry.filename}"
+        audit.note(tx, Event(action, target, {"sha256": entry.digest, "size": entry.size}))
+    return verdict
 
 
 def _check_digests(upload: Upload, fields: Fields) -> None:

@@ -13,6 +13,7 @@ import os
 import socket
 import ssl
 import sys
+import time
 import urllib.request
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
@@ -21,10 +22,11 @@ from urllib.parse import unquote, urljoin, urlsplit
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from stilton import __version__
+from stilton import __version__, visits
 from stilton.domain.errors import UpstreamUnavailable, UpstreamWrong
 from stilton.domain.indexes import without_credentials
 from stilton.domain.reach import Zone, may_follow, may_reach, zone
+from stilton.domain.redaction import Secret
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +48,7 @@ class Network:
         self._origin = (parts.scheme, parts.hostname, parts.port)
         self._host = parts.hostname or ""
         self._credentials = (
-            aiohttp.encode_basic_auth(unquote(parts.username), unquote(parts.password or ""))
+            Secret(aiohttp.encode_basic_auth(unquote(parts.username), unquote(parts.password or "")))
             if parts.username
             else None
         )
@@ -66,7 +68,11 @@ class Network:
         it would break a rule above. `read_timeout_s`: between two pieces of it.
         """
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout_s, sock_read=read_timeout_s)
-        response = await self._follow(method, url, headers, timeout)
+        began = time.perf_counter()
+        try:
+            response = await self._follow(method, url, headers, timeout)
+        finally:
+            visits.waited(time.perf_counter() - began)
         try:
             async with response:
                 yield response
@@ -119,7 +125,7 @@ class Network:
     def _headers(self, url: str, headers: Mapping[str, str]) -> dict[str, str]:
         parts = urlsplit(url)
         if self._credentials and (parts.scheme, parts.hostname, parts.port) == self._origin:
-            return {**headers, "Authorization": self._credentials}
+            return {**headers, "Authorization": self._credentials.reveal()}
         known = self._netrc.authenticators(parts.hostname) if self._netrc and parts.hostname else None
         if known:
             return {**headers, "Authorization": aiohttp.encode_basic_auth(known[0], known[2] or "")}

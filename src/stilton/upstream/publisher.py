@@ -15,6 +15,7 @@ from stilton.domain.errors import Invalid, UpstreamUnavailable, UpstreamWrong
 from stilton.domain.indexes import without_credentials
 from stilton.domain.names import is_wheel
 from stilton.domain.reach import may_reach
+from stilton.domain.redaction import Secret
 from stilton.upstream.http import USER_AGENT, GuardedResolver, certificates, proxy_for, words
 
 ANSWER_BYTES = 4096
@@ -65,14 +66,17 @@ class Publisher:
         if not may_reach(host, self._reach(trusted=trusted)):
             raise Invalid(f"pushing to {host} is for those who run this server; see --internal-networks")
 
-    async def send(self, url: str, credentials: tuple[str, str], sending: Sending, *, trusted: bool) -> tuple[int, str]:
+    async def send(
+        self, url: str, credentials: tuple[str, Secret], sending: Sending, *, trusted: bool
+    ) -> tuple[int, str]:
         """(HTTP status, the first line of the answer). Redirects are not followed: they would lose the file.
 
         Raises UpstreamUnavailable, UpstreamWrong.
         """
         shown = without_credentials(url)
         timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_S, sock_read=SILENCE_S)
-        headers = {"User-Agent": USER_AGENT, "Authorization": aiohttp.encode_basic_auth(*credentials)}
+        user, password = credentials
+        headers = {"User-Agent": USER_AGENT, "Authorization": aiohttp.encode_basic_auth(user, password.reveal())}
         host = urlsplit(url).hostname or ""
         connector = aiohttp.TCPConnector(resolver=GuardedResolver(host, self._reach(trusted=trusted)))
         try:

@@ -1,6 +1,6 @@
 """Logging in; users and indexes, shown and changed (protocol reference 2.2)."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -13,6 +13,8 @@ from stilton.catalog.indexes import Indexes
 from stilton.catalog.pages import Pages
 from stilton.domain.errors import Invalid
 from stilton.domain.indexes import public_keys
+from stilton.domain.permission import Actor
+from stilton.domain.redaction import Secret
 from stilton.render import devpi_json
 from stilton.web.answers import answer
 from stilton.web.auth import Auth
@@ -20,10 +22,18 @@ from stilton.web.forms import json_body, json_object
 
 
 class Accounts:
-    """One method per kind of request."""
+    """One method per kind of request. `usage(actor, user, index)`: what an index keeps."""
 
     def __init__(
-        self, auth: Auth, login: Login, users: Users, admin: IndexAdmin, indexes: Indexes, pages: Pages
+        self,
+        auth: Auth,
+        login: Login,
+        users: Users,
+        admin: IndexAdmin,
+        indexes: Indexes,
+        pages: Pages,
+        *,
+        usage: Callable[[Actor, str, str], Awaitable[Response]],
     ) -> None:
         self._auth = auth
         self._login = login
@@ -31,6 +41,7 @@ class Accounts:
         self._admin = admin
         self._indexes = indexes
         self._pages = pages
+        self._usage = usage
 
     async def login(self, request: Request) -> Response:
         """A token for a user's password."""
@@ -38,7 +49,7 @@ class Accounts:
         user, password = document.get("user"), document.get("password")
         if not isinstance(user, str) or not isinstance(password, str):
             raise Invalid("Bad request: no user/password specified")
-        token = await self._login.token(Credentials(user, password, self._auth.peer(request.scope)))
+        token = await self._login.token(Credentials(user, Secret(password), self._auth.peer(request.scope)))
         return answer("proxyauth", _proxy_auth(token), message="login successful")
 
     async def users(self, request: Request) -> Response:
@@ -75,8 +86,10 @@ class Accounts:
         return answer(message=f"user {user!r} deleted")
 
     async def index(self, request: Request) -> Response:
-        """One index: its configuration, and the names of its own projects unless `?no_projects`."""
+        """One index: its configuration, and the names of its own projects unless `?no_projects`; `?usage`: bytes."""
         actor, (user, name) = await self._auth.actor(request.scope), _index(request)
+        if "usage" in request.query_params:
+            return await self._usage(actor, user, name)
         index = await self._indexes.readable(actor, user, name)
         keys = public_keys(index)
         if "no_projects" not in request.query_params:

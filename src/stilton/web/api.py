@@ -15,7 +15,9 @@ from stilton import __version__
 from stilton.accounts.users import Users
 from stilton.catalog.indexes import Indexes
 from stilton.domain.errors import Denied, IndexNotFound, UserNotFound
+from stilton.domain.names import IndexName
 from stilton.domain.permission import Actor
+from stilton.upkeep.report import Report
 from stilton.web.answers import answer
 from stilton.web.auth import Auth
 from stilton.web.urls import Here
@@ -32,6 +34,8 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     port: int
     outside_url: str | None
+    started_at: float
+    """Unix seconds; of the worker that answers."""
     role: str = "MASTER"
 
 
@@ -49,6 +53,7 @@ class Api:
         serial: Callable[[], int],
         last_commit_at: Callable[[], float | None],
         warnings: Callable[[], list[str]],
+        report: Report,
     ) -> None:
         self._auth = auth
         self._here = here
@@ -58,6 +63,7 @@ class Api:
         self._serial = serial
         self._last_commit_at = last_commit_at
         self._warnings = warnings
+        self._report = report
 
     async def api(self, request: Request) -> Response:
         """Where to log in, and, of an index, where its pages are. Also for those who may not read it."""
@@ -79,6 +85,10 @@ class Api:
     async def status(self, request: Request) -> Response:
         """How this server and its upstreams are."""
         actor = await self._auth.actor(request.scope)
+
+        def may_read(name: IndexName) -> bool:
+            return self._indexes.is_readable(actor, name)
+
         serial, committed_at = self._serial(), self._last_commit_at()
         about = self._about
         return answer("status", {
@@ -97,12 +107,14 @@ class Api:
             "metrics": [],
             "role": about.role,
             "polling_replicas": {},
+            "started-at": about.started_at,
             "warnings": self._warnings(),
             "upstreams": {
                 mirror.config.name: upstream_state(mirror)
                 for mirror in await self._indexes.mirrors()
-                if self._indexes.is_readable(actor, mirror.config.name)
+                if may_read(mirror.config.name)
             },
+            "disk": await self._report.disk(may_read),
         })  # fmt: skip
 
     async def authcheck(self, request: Request) -> Response:
@@ -113,7 +125,9 @@ class Api:
             raise Denied("this URL is none of an index")
         actor = await self._auth.actor(request.scope)
         match segments:
-            case [""] | ["+api" | "+login" | "+status" | "+openapi" | "robots.txt"] | ["+health" | "+metrics", *_]:
+            case [""] | ["+api" | "+audit" | "+login" | "+status" | "+openapi" | "robots.txt"]:
+                pass
+            case ["+health" | "+metrics", *_]:
                 pass
             case [user] | [user, ""] | [user, "+api"] | [user, _, "+api"] if not user.startswith("+"):
                 pass

@@ -14,13 +14,16 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect
 
+from stilton import visits
 from stilton.domain.errors import BadName
 from stilton.domain.files import quoted
 from stilton.domain.names import project_name
+from stilton.web.access import AccessLog
 from stilton.web.files import Broken, FileAnswers
-from stilton.web.http import Answers, Receive, Scope, Send, header
+from stilton.web.http import Answers, Header, Receive, Scope, Send, header
 from stilton.web.simple import FULL_PREFIX, VARY_AGENT, SimplePages, is_installer
 from stilton.web.urls import Here, path_to
+from stilton.web.visitors import Visitors
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +48,13 @@ class Front:
         routes: App,
         here: Here,
         *,
+        visitors: Visitors,
+        access: AccessLog,
         timed: Callable[[str, float], None],
         notice: Callable[[], object] | None,
     ) -> None:
+        self._visitors = visitors
+        self._access = access
         self._pages = pages
         self._files = files
         self._answers = answers
@@ -66,23 +73,32 @@ class Front:
         if scope["method"] in ("GET", "HEAD"):
             ready = self._pages.ready(scope)
             if ready is not None:
-                await self._pages.send_ready(scope, send, *ready)
+                began = time.time()
+                status, size = await self._pages.send_ready(scope, send, *ready)
+                self._access.ready(scope, status, size, began)
                 return
         scope = self._below_mount(scope)
-        began = _Began(send)
+        visit = self._visitors.visit(scope)
+        reply = _Reply(send)
         started = time.perf_counter()
         try:
-            await self._dispatch(scope, receive, began)
+            with visits.going_on(visit):
+                await self._answered(scope, receive, reply)
+        finally:
+            self._timed("request", time.perf_counter() - started)
+            self._access.visited(scope, visit, reply.status, reply.size, started)
+
+    async def _answered(self, scope: Scope, receive: Receive, reply: "_Reply") -> None:
+        try:
+            await self._dispatch(scope, receive, reply)
         except Broken:
             raise
         except ClientDisconnect:
             log.debug("%s %s: the client went away", scope["method"], scope["path"])
         except Exception as error:
-            if began.yes:
+            if reply.status is not None:
                 raise
-            await self._answers.error(scope, send, error)
-        finally:
-            self._timed("request", time.perf_counter() - started)
+            await self._answers.error(scope, reply, error)
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
@@ -160,17 +176,25 @@ class Front:
         await self._answers.send(scope, send, status, headers, text)
 
 
-class _Began:
-    """Passes messages on and remembers whether an answer began: then no other can be given."""
+class _Reply:
+    """Passes messages on. `status`: of the answer that began, so no other can be given. `size`: of its body so far."""
 
-    __slots__ = ("_send", "yes")
+    __slots__ = ("_headers", "_send", "size", "status")
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self.yes = False
+        self._headers: list[Header] = []
+        self.status: int | None = None
+        self.size = 0
 
     def __call__(self, message: MutableMapping[str, Any]) -> Awaitable[None]:
-        self.yes = True
+        if self.status is None:
+            self.status, self._headers = message["status"], message["headers"]
+        elif "path" in message:
+            # The server sends the file; what its length is we said before.
+            self.size = next((int(value) for name, value in self._headers if name == b"content-length"), 0)
+        else:
+            self.size += len(message["body"])
         return self._send(message)
 
 

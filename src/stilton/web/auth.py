@@ -8,9 +8,11 @@ import base64
 import binascii
 from collections.abc import Callable
 
+from stilton import visits
 from stilton.accounts.login import TOKEN_USER, Credentials, Login
 from stilton.domain.errors import TooManyTries
 from stilton.domain.permission import ANYBODY, Actor
+from stilton.domain.redaction import Secret
 from stilton.web.http import IN_VAIN, Scope, header
 
 MAX_HEADER_CHARS = 8192
@@ -18,11 +20,11 @@ _ACTOR = "stilton.actor"
 
 
 class Auth:
-    """`trusts(scope)`: whether the peer is a proxy whose `X-Real-IP` is believed."""
+    """`address(scope)`: the client's, as far as it is known."""
 
-    def __init__(self, login: Login, trusts: Callable[[Scope], bool]) -> None:
+    def __init__(self, login: Login, address: Callable[[Scope], str]) -> None:
         self._login = login
-        self._trusts = trusts
+        self._address = address
 
     async def actor(self, scope: Scope) -> Actor:
         """Who asks; found out once per request. Raises TooManyTries, Busy."""
@@ -31,6 +33,7 @@ class Auth:
             sent = self._credentials(scope)
             known = scope[_ACTOR] = ANYBODY if sent is None else await self._who(sent, scope)
             scope[IN_VAIN] = sent is not None and known.name is None
+            visits.is_by(known.name)
         actor: Actor = known
         return actor
 
@@ -44,11 +47,7 @@ class Auth:
 
     def peer(self, scope: Scope) -> str:
         """The client's address, as far as it is known."""
-        client = scope.get("client")
-        address = str(client[0]) if client else ""
-        if self._trusts(scope):
-            return header(scope, b"x-real-ip") or address
-        return address
+        return self._address(scope)
 
     def _credentials(self, scope: Scope) -> Credentials | None:
         devpi = header(scope, b"x-devpi-auth")
@@ -59,7 +58,7 @@ class Auth:
             case "basic":
                 return self._pair(value.strip(), scope)
             case "bearer" if len(value) <= MAX_HEADER_CHARS:
-                return Credentials(TOKEN_USER, value.strip(), self.peer(scope))
+                return Credentials(TOKEN_USER, Secret(value.strip()), self.peer(scope))
             case _:
                 return None
 
@@ -76,4 +75,4 @@ class Auth:
             # pip and twine send Latin-1 (RFC 7617 §2 leaves it open).
             text = raw.decode("latin-1")
         user, colon, secret = text.partition(":")
-        return Credentials(user, secret, self.peer(scope)) if colon else None
+        return Credentials(user, Secret(secret), self.peer(scope)) if colon else None

@@ -2,8 +2,10 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
+from stilton import visits
 from stilton.catalog import files as catalog
 from stilton.catalog.files import Arriving, Elsewhere, Files, OnDisk
 from stilton.domain import ranges
@@ -19,6 +21,8 @@ READ_BYTES = 1 << 20
 SMALL_BYTES = 64 << 10
 """Files up to this size are sent as bytes: cheaper than handing a path to the server."""
 IMMUTABLE = b"max-age=365000000, immutable, public"
+INTERNAL = "/+internal-blobs/"
+"""Where nginx has the blobs for itself (`templates/nginx-devpi.conf`). No user has a name with a plus."""
 _TYPES = {
     ".metadata": b"text/plain; charset=utf-8",
     ".provenance": b"application/vnd.pypi.integrity.v1+json",
@@ -33,19 +37,55 @@ _TYPES = {
 }
 
 
-class FileAnswers:
-    """Answers for `/{user}/{index}/+f/…` and `+e/…`."""
+class Handover:
+    """Leaves files that may be read to nginx: an empty answer names the blob, nginx sends it.
 
-    def __init__(self, auth: Auth, files: Files, answers: Answers, metrics: Metrics) -> None:
+    Only to a trusted proxy that says it can (`X-Sendfile-Type`, as Rack calls it): a client on this machine, as
+    trusted as nginx is, gets its bytes. `blobs`: the folder that nginx knows as `INTERNAL`.
+    """
+
+    def __init__(self, blobs: Path, trusts: Callable[[Scope], bool]) -> None:
+        self._blobs = blobs
+        self._trusts = trusts
+
+    def header(self, scope: Scope, file: OnDisk) -> Header | None:
+        """What tells nginx to send `file`; None when this client is answered with the bytes."""
+        if scope["method"] != "GET" or header(scope, b"x-sendfile-type") != "X-Accel-Redirect":
+            return None
+        if not self._trusts(scope):
+            return None
+        return (b"x-accel-redirect", f"{INTERNAL}{file.path.relative_to(self._blobs).as_posix()}".encode())
+
+
+class FileAnswers:
+    """Answers for `/{user}/{index}/+f/…` and `+e/…`. `handover`: None when no nginx sends files.
+
+    `used(index, path)` hears of every file that is here and asked for.
+    """
+
+    def __init__(
+        self,
+        auth: Auth,
+        files: Files,
+        answers: Answers,
+        metrics: Metrics,
+        handover: Handover | None = None,
+        *,
+        used: Callable[[str, str], None],
+    ) -> None:
         self._auth = auth
         self._files = files
         self._answers = answers
         self._metrics = metrics
+        self._handover = handover
+        self._used = used
 
     async def get(self, scope: Scope, send: Send, user: str, index: str, path: str) -> None:
         """The file at `path` (below the index, decoded)."""
-        on_disk = self._files.ready(f"{user}/{index}", path)
+        name = f"{user}/{index}"
+        on_disk = self._files.ready(name, path)
         if on_disk is not None and _is_there(on_disk):
+            self._used(name, path)
             await self._on_disk(scope, send, path, on_disk)
             return
         # An outdated password must not keep anybody from what is public.
@@ -53,6 +93,7 @@ class FileAnswers:
         found = await self._files.find(actor, user, index, path)
         match found:
             case OnDisk():
+                self._used(name, path)
                 await self._on_disk(scope, send, path, found)
             case Elsewhere(url):
                 await self._answers.redirect(scope, send, quoted_url(url), vary=b"Accept-Encoding")
@@ -62,15 +103,23 @@ class FileAnswers:
     async def _on_disk(self, scope: Scope, send: Send, path: str, file: OnDisk) -> None:
         headers = _headers(path, file.etag, file.last_modified, public=file.public)
         if matches(header(scope, b"if-none-match"), file.etag):
-            await self._answers.not_modified(scope, send, headers)
+            await self._answers.not_modified(send, headers)
             return
         self._metrics.counts["files", "hit"] += 1
+        visits.cached("hit")
+        handed = self._handover.header(scope, file) if self._handover is not None else None
+        if handed is not None:
+            # Ranges are nginx's then, and it says so itself.
+            self._metrics.counts["bytes", "cache"] += file.size
+            kept = [row for row in headers if row[0] != b"accept-ranges"]
+            await self._answers.send(scope, send, 200, [*kept, handed])
+            return
         choice = _choose(scope, file.size, file.etag)
         if isinstance(choice, Unsatisfiable):
             await self._unsatisfiable(scope, send, file.size)
             return
         first, last = (choice.first, choice.last) if isinstance(choice, Part) else (0, file.size - 1)
-        await send(self._start(scope, choice, headers, file.size))
+        await send(self._start(choice, headers, file.size))
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body", "body": b""})
             return
@@ -82,10 +131,11 @@ class FileAnswers:
 
     async def _arriving(self, scope: Scope, send: Send, path: str, file: Arriving) -> None:
         self._metrics.counts["files", "miss"] += 1
+        visits.cached("miss")
         if scope["method"] == "HEAD":
             size = await catalog.size(file)
             length = [(b"content-length", b"%d" % size)] if size is not None else []
-            await send(self._answers.start(scope, 200, [*_headers(path, file.etag, None, public=file.public), *length]))
+            await send(self._answers.start(200, [*_headers(path, file.etag, None, public=file.public), *length]))
             await send({"type": "http.response.body", "body": b""})
             return
         if header(scope, b"range") is not None and await self._passed(scope, send, path, file):
@@ -94,7 +144,7 @@ class FileAnswers:
         headers = _headers(path, file.etag, download.last_modified, public=file.public)
         if download.size is None:
             # Upstream did not say how long it is: neither can we, and ranges must wait.
-            await send(self._answers.start(scope, 200, headers))
+            await send(self._answers.start(200, headers))
             await _send_pieces(send, download.pieces(0, None))
             return
         choice = _choose(scope, download.size, file.etag)
@@ -102,7 +152,7 @@ class FileAnswers:
             await self._unsatisfiable(scope, send, download.size)
             return
         first, last = (choice.first, choice.last) if isinstance(choice, Part) else (0, download.size - 1)
-        await send(self._start(scope, choice, headers, download.size))
+        await send(self._start(choice, headers, download.size))
         self._metrics.counts["bytes", "miss"] += last - first + 1
         await _send_pieces(send, download.pieces(first, last))
 
@@ -115,16 +165,16 @@ class FileAnswers:
         body = await catalog.passed_through(file, choice)
         if body is None:
             return False
-        await send(self._start(scope, choice, _headers(path, file.etag, None, public=file.public), size))
+        await send(self._start(choice, _headers(path, file.etag, None, public=file.public), size))
         await send({"type": "http.response.body", "body": body})
         return True
 
-    def _start(self, scope: Scope, choice: Whole | Part, headers: list[Header], size: int) -> dict[str, object]:
+    def _start(self, choice: Whole | Part, headers: list[Header], size: int) -> dict[str, object]:
         if isinstance(choice, Part):
             extent = (b"content-range", b"bytes %d-%d/%d" % (choice.first, choice.last, size))
             length = (b"content-length", b"%d" % choice.size)
-            return self._answers.start(scope, 206, [*headers, extent, length])
-        return self._answers.start(scope, 200, [*headers, (b"content-length", b"%d" % size)])
+            return self._answers.start(206, [*headers, extent, length])
+        return self._answers.start(200, [*headers, (b"content-length", b"%d" % size)])
 
     async def _unsatisfiable(self, scope: Scope, send: Send, size: int) -> None:
         headers = [(b"content-range", b"bytes */%d" % size), (b"content-type", b"text/plain; charset=utf-8")]

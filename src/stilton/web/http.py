@@ -2,14 +2,12 @@
 
 import logging
 import math
-import time
-from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import msgspec
 
-from stilton import __version__
+from stilton import __version__, visits
 from stilton.domain import errors
 from stilton.metrics import Metrics
 from stilton.render import devpi_json
@@ -60,24 +58,24 @@ class Answers:
             (b"x-devpi-master-uuid", uuid.encode()),
             (b"x-devpi-primary-uuid", uuid.encode()),
         )
-        self._log: deque[tuple[float, str, str, int]] = deque(maxlen=100_000)
 
-    def start(self, scope: Scope, status: int, headers: list[Header]) -> dict[str, Any]:
-        """The message that begins an answer; it is logged and counted here."""
-        self._log.append((time.time(), scope["method"], scope["path"], status))
+    def start(self, status: int, headers: list[Header]) -> dict[str, Any]:
+        """The message that begins an answer; it is counted here."""
         self._metrics.counts["responses", str(status)] += 1
-        serial = (b"x-devpi-serial", b"%d" % self._serial())
-        return {"type": "http.response.start", "status": status, "headers": [*headers, *self._common, serial]}
+        headers = [*headers, *self._common, (b"x-devpi-serial", b"%d" % self._serial())]
+        if (visit := visits.current()) is not None:
+            headers.append((b"x-request-id", visit.id.encode()))
+        return {"type": "http.response.start", "status": status, "headers": headers}
 
     async def send(self, scope: Scope, send: Send, status: int, headers: list[Header], body: bytes = b"") -> None:
         """A whole answer; of HEAD only the headers."""
         length = (b"content-length", b"%d" % len(body))
-        await send(self.start(scope, status, [*headers, length]))
+        await send(self.start(status, [*headers, length]))
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
-    async def not_modified(self, scope: Scope, send: Send, headers: list[Header]) -> None:
+    async def not_modified(self, send: Send, headers: list[Header]) -> None:
         """304: the client has it."""
-        await send(self.start(scope, 304, headers))
+        await send(self.start(304, headers))
         await send({"type": "http.response.body", "body": b""})
 
     async def redirect(self, scope: Scope, send: Send, location: str, vary: bytes = b"Accept") -> None:
@@ -90,7 +88,9 @@ class Answers:
         detail = str(error)
         if status == 500 and not isinstance(error, errors.StiltonError):
             log.error("Internal error on %s %s", scope["method"], scope["path"], exc_info=error)
-            detail = "Internal error; the server's log has it."
+            visit = visits.current()
+            which = f", request {visit.id}" if visit else ""
+            detail = f"Internal error{which}; the server's log has it."
         headers: list[Header] = [(b"vary", b"Accept"), (b"cache-control", b"no-store")]
         if isinstance(error, errors.UpstreamUnavailable | errors.TooManyTries | errors.Busy):
             wait_s = max(1, math.ceil(error.retry_after_s or 1))
@@ -115,12 +115,6 @@ class Answers:
             return 403, "Forbidden", detail
         headers.append((b"www-authenticate", b'Basic realm="pypi"'))
         return 401, "Unauthorized", detail
-
-    def drain_log(self) -> list[tuple[float, str, str, int]]:
-        """Requests since the last call: (Unix seconds, method, path, status)."""
-        lines = list(self._log)
-        self._log.clear()
-        return lines
 
 
 def status_of(error: Exception) -> tuple[int, str]:

@@ -34,6 +34,14 @@ _INDEX = {
     "properties": {"type": {"enum": ["stage", "mirror"]}, "bases": {"type": ["array", "string"]}},
 }
 
+_PINS = {
+    "type": "object",
+    "properties": {
+        "projects": {"type": "array", "items": _TEXT}, "files": {"type": "array", "items": _TEXT}, "reason": _TEXT,
+    },
+    "additionalProperties": False,
+}  # fmt: skip
+
 BODIES: Mapping[tuple[str, str], dict[str, Any]] = {
     ("POST", "/+login"): {
         "type": "object",
@@ -44,6 +52,8 @@ BODIES: Mapping[tuple[str, str], dict[str, Any]] = {
     ("PATCH", "/{user}"): _USER,
     ("PUT", "/{user}/{index}"): _INDEX,
     ("PATCH", "/{user}/{index}"): {"anyOf": [_INDEX, {"type": "array", "items": _TEXT}]},
+    ("PUT", "/{user}/{index}/+pins"): _PINS,
+    ("DELETE", "/{user}/{index}/+pins"): _PINS,
     ("PATCH", "/{user}/{index}/{project}"): {
         "type": "object",
         "properties": {
@@ -62,7 +72,9 @@ BODIES: Mapping[tuple[str, str], dict[str, Any]] = {
 """JSON bodies by method and path, without a last slash."""
 
 QUERIES: Mapping[tuple[str, str], Sequence[str]] = {
-    ("GET", "/{user}/{index}"): ("no_projects",),
+    ("GET", "/+audit"): ("before", "limit", "actor", "target", "action", "since", "until"),
+    ("GET", "/{user}/{index}"): ("no_projects", "usage"),
+    ("GET", "/{user}/{index}/+retention"): ("keep",),
     ("PATCH", "/{user}/{index}"): ("error_on_noop",),
     ("GET", "/{user}/{index}/{project}"): ("ignore_bases", "explain"),
     ("DELETE", "/{user}/{index}/{project}"): ("force", "forget"),
@@ -70,7 +82,7 @@ QUERIES: Mapping[tuple[str, str], Sequence[str]] = {
     ("DELETE", "/{user}/{index}/+f/{path}"): ("force",),
     ("DELETE", "/{user}/{index}/+e/{path}"): ("force",),
 }
-"""Flags in the query: being there is enough."""
+"""Parameters of the query. Most are flags: being there is enough."""
 
 _FORM = {
     "multipart/form-data": {

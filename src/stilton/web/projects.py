@@ -15,6 +15,7 @@ from stilton.domain.errors import Invalid
 from stilton.domain.names import ProjectName, project_name
 from stilton.domain.permission import Actor
 from stilton.domain.publishing import http_date
+from stilton.domain.redaction import Secret
 from stilton.publish.curate import Curation
 from stilton.publish.push import Pushes, Wish
 from stilton.publish.remove import Removals
@@ -179,7 +180,7 @@ class Projects:
         if "targetindex" in document:
             done = await self._pushes.to_index(actor, user, name, wish, _text(document, "targetindex"))
             return answer("actionlog", done)
-        credentials = (_text(document, "username"), _text(document, "password"))
+        credentials = (_text(document, "username"), Secret(_text(document, "password")))
         well, done = await self._pushes.to_server(actor, user, name, wish, _text(document, "posturl"), credentials)
         return answer("actionlog", done, status=200 if well else 502)
 

@@ -5,6 +5,7 @@ GET  /+api /{u}/+api /{u}/{i}/+api       discovery
 POST /+login                             a token for a password
 GET  /+authcheck                         for a proxy in front: may this request pass?
 GET  /+status                            this server, its upstreams
+GET  /+audit                             who changed what, when, from where
 GET  /+openapi                           this table, for machines
 GET  /+health /+health/ready             200 when this server can answer
 GET  /+health/live                       200 while this process runs
@@ -13,6 +14,8 @@ GET  /robots.txt                         nothing here is for crawlers
 GET PUT PATCH DELETE  /{u}[/]            a user
 GET PUT PATCH DELETE  /{u}/{i}[/]        an index
 POST PUSH             /{u}/{i}[/]        upload to it, push from it
+GET PUT DELETE        /{u}/{i}/+pins     files that eviction never takes
+GET  /{u}/{i}/+retention                 what retention would remove
 GET PATCH DELETE      /{u}/{i}/{p}[/]    a project
 GET PATCH DELETE      /{u}/{i}/{p}/{v}[/]  a version
 POST PATCH DELETE     /{u}/{i}/+f/{path} /{u}/{i}/+e/{path}  a file; GET with `Accept: application/json`: about it
@@ -32,10 +35,12 @@ from stilton.domain.errors import Missing, NotAllowed
 from stilton.domain.names import project_name
 from stilton.web.accounts import Accounts
 from stilton.web.api import Api
+from stilton.web.audit import AuditAnswers
 from stilton.web.http import Answers, Receive, Scope, Send
 from stilton.web.openapi import description
 from stilton.web.projects import Projects
 from stilton.web.status import Status
+from stilton.web.upkeep import UpkeepAnswers
 from stilton.web.uploads import UploadAnswers
 from stilton.web.urls import Here, path_to
 
@@ -45,7 +50,15 @@ Table = list[tuple[str, dict[str, Endpoint]]]
 
 
 def table(
-    api: Api, status: Status, accounts: Accounts, projects: Projects, uploads: UploadAnswers, *, here: Here
+    api: Api,
+    status: Status,
+    accounts: Accounts,
+    projects: Projects,
+    uploads: UploadAnswers,
+    upkeep: UpkeepAnswers,
+    audit: AuditAnswers,
+    *,
+    here: Here,
 ) -> Table:
     """(path, endpoint by method), in the order that counts."""
 
@@ -87,12 +100,14 @@ def table(
     file: dict[str, Endpoint] = {
         "GET": projects.file, "PATCH": projects.yank_file, "DELETE": projects.delete_file, "POST": projects.add_result,
     }  # fmt: skip
+    pins: dict[str, Endpoint] = {"GET": upkeep.pins, "PUT": upkeep.put_pins, "DELETE": upkeep.drop_pins}
     routes: Table = [
         ("/", {"GET": accounts.users, "POST": uploads.wrong_place}),
         ("/+api", {"GET": api.api}),
         ("/+login", {"POST": accounts.login}),
         ("/+authcheck", {"GET": api.authcheck}),
         ("/+status", {"GET": api.status}),
+        ("/+audit", {"GET": audit.page}),
         ("/+openapi", {"GET": openapi}),
         ("/+health", {"GET": status.ready}),
         ("/+health/ready", {"GET": status.ready}),
@@ -101,6 +116,8 @@ def table(
         ("/robots.txt", {"GET": _robots}),
         ("/{user}/+api", {"GET": api.api}),
         ("/{user}/{index}/+api", {"GET": api.api}),
+        ("/{user}/{index}/+pins", pins),
+        ("/{user}/{index}/+retention", {"GET": upkeep.retention}),
         ("/{user}/{index}/+f/{path:path}", file),
         ("/{user}/{index}/+e/{path:path}", file),
         ("/{user}/{index}/+simple/{project}/refresh", {"POST": projects.refresh}),
@@ -132,7 +149,7 @@ def build(routes: Table, answers: Answers) -> App:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         async def with_common(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                message = answers.start(scope, message["status"], message["headers"])
+                message = answers.start(message["status"], message["headers"])
             await send(message)
 
         # With an app in its scope Starlette raises what it would else answer in plain text.

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 
 import anyio.to_thread
 
+from stilton import visits
 from stilton.catalog.pages import Pages, Rendered
 from stilton.domain import negotiation
 from stilton.domain.errors import BadName, ProjectNotFound
@@ -90,14 +91,15 @@ class SimplePages:
             return None
         return ready, condition
 
-    async def send_ready(self, scope: Scope, send: Send, ready: Ready, condition: bytes) -> None:
-        """Send what `ready` found."""
+    async def send_ready(self, scope: Scope, send: Send, ready: Ready, condition: bytes) -> tuple[int, int]:
+        """Send what `ready` found; (status, bytes of the body)."""
         if condition and matches(condition.decode("latin-1"), ready.etag):
-            await self._answers.not_modified(scope, send, ready.headers)
-            return
-        await send(self._answers.start(scope, 200, [*ready.headers, ready.length]))
+            await self._answers.not_modified(send, ready.headers)
+            return 304, 0
+        await send(self._answers.start(200, [*ready.headers, ready.length]))
         body = b"" if scope["method"] == "HEAD" else ready.body
         await send({"type": "http.response.body", "body": body})
+        return 200, len(body)
 
     async def project(self, scope: Scope, send: Send, user: str, index: str, name: str, prefix: str) -> None:
         """One project. `prefix`: from this URL to the index."""
@@ -114,6 +116,7 @@ class SimplePages:
             actor, user, index, project,
             form=(form.is_json, prefix, coding), installer=is_installer(scope),
         )  # fmt: skip
+        visits.cached("hit")  # unless the mirror said otherwise
         public = self._pages.is_public(user, index)
         headers = _headers(form.content_type, rendered, VARY if prefix == FULL_PREFIX else VARY_AGENT, public=public)
         ready = Ready(rendered, headers)
@@ -139,7 +142,7 @@ class SimplePages:
             await anyio.to_thread.run_sync(page.writelines, pieces)
             size = page.tell()
             page.seek(0)
-            await send(self._answers.start(scope, 200, [*headers, (b"content-length", b"%d" % size)]))
+            await send(self._answers.start(200, [*headers, (b"content-length", b"%d" % size)]))
             if scope["method"] != "HEAD":
                 while piece := await anyio.to_thread.run_sync(page.read, 1 << 20):
                     await send({"type": "http.response.body", "body": piece, "more_body": True})

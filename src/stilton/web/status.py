@@ -16,6 +16,7 @@ from starlette.responses import Response
 from stilton import __version__
 from stilton.catalog.indexes import Indexes
 from stilton.metrics import LATENCY_BUCKETS_S, Histogram, Metrics
+from stilton.upkeep.space import Space
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ _HELP = {
     "pages": "project pages by how they came: hit, miss, revalidated, stale",
     "files": "file requests by hit or miss",
     "bytes": "bytes sent, by where they came from",
-    "downloads": "downloads from upstream: started, kept, resumed, failed",
+    "downloads": "downloads from upstream: started, kept, resumed, failed, passed (low disk: not kept)",
     "upstream_requests": "requests to upstreams by kind",
     "upstream_failures": "requests to upstreams without a usable answer",
     "upstream_bytes": "bytes from upstreams",
@@ -39,11 +40,12 @@ _HELP = {
 class Status:
     """Health and numbers of this server."""
 
-    def __init__(self, metrics: Metrics, run: Path, indexes: Indexes, serial: Callable[[], int]) -> None:
+    def __init__(self, metrics: Metrics, run: Path, indexes: Indexes, serial: Callable[[], int], space: Space) -> None:
         self._metrics = metrics
         self._run = run
         self._indexes = indexes
         self._serial = serial
+        self._space = space
 
     async def live(self, request: Request) -> Response:
         """200: this process runs its event loop."""
@@ -61,7 +63,10 @@ class Status:
             return _json({"status": "the database cannot be read, see the log"}, 503)
         public = [mirror for mirror in mirrors if self._indexes.is_public(mirror.config.name)]
         upstreams = {mirror.config.name: "down" if mirror.is_down else "up" for mirror in public}
-        return _json({"status": "ok", "version": __version__, "serial": self._serial(), "upstreams": upstreams})
+        disk = "low disk" if self._space.is_low else "ok"
+        return _json({
+            "status": "ok", "version": __version__, "serial": self._serial(), "disk": disk, "upstreams": upstreams,
+        })  # fmt: skip
 
     async def metrics(self, request: Request) -> Response:
         """Numbers of all workers in Prometheus' text format."""
@@ -79,7 +84,8 @@ class Status:
             up.add_metric([mirror.config.name], 0 if mirror.is_down else 1)
             since.add_metric([mirror.config.name], 0 if opened_at is None else max(0.0, time.time() - opened_at))
         serial = GaugeMetricFamily("stilton_serial", "last commit", value=self._serial())
-        return [up, since, serial]
+        free = GaugeMetricFamily("stilton_disk_free_bytes", "room on the disk", value=self._space.room().free)
+        return [up, since, serial, free]
 
 
 def _json(body: object, status: int = 200) -> Response:

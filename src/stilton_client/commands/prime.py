@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import click
 
-from stilton_client import sources
+from stilton_client import pinning, sources
 from stilton_client.command import command
 from stilton_client.errors import EXIT_FAILED
 from stilton_client.priming import Priming, Wish
@@ -23,7 +23,8 @@ MAX_WORKERS = 32
     example="""devpi prime -r requirements.txt
                devpi prime uv.lock --python 3.12 --platform linux --platform macos
                devpi prime 'django>=5' --platform windows --dry-run
-               devpi prime --no-deps --all-files pip uv setuptools""",
+               devpi prime --no-deps --all-files pip uv setuptools
+               devpi prime -r requirements.txt --pin 'release 7'""",
     json=True,
 )
 @click.argument("what", nargs=-1, metavar="[NAME|REQUIREMENT|FILE]...")
@@ -48,6 +49,7 @@ MAX_WORKERS = 32
     metavar="N",
     help="files to fetch at once",
 )
+@click.option("--pin", "reason", metavar="REASON", help="also keep the mirrors from evicting it; yours, or as root")
 @click.option("--dry-run", is_flag=True, help="only list what would be fetched")
 def prime_(
     session: Session,
@@ -60,6 +62,7 @@ def prime_(
     no_deps: bool,
     index: str | None,
     jobs: int,
+    reason: str | None,
     dry_run: bool,
 ) -> int:
     """Fill the server's cache with what is named and all it needs, for work without a network.
@@ -79,7 +82,20 @@ def prime_(
     wishes = priming.wishes(wanted, deps=not no_deps)
     done = [] if dry_run else priming.fetch(wishes)
     _report(session.terminal, priming, wishes, done, dry_run=dry_run)
-    return EXIT_FAILED if priming.lacks else 0
+    failed = bool(priming.lacks)
+    if reason is not None and not dry_run:
+        fetched = {read.job.url for read in done}
+        failed |= _pin(session, [wish.file.url for wish in wishes if wish.file.url in fetched], reason)
+    return EXIT_FAILED if failed else 0
+
+
+def _pin(session: Session, files: Sequence[str], reason: str) -> bool:
+    """Whether some could not be pinned."""
+    count, refused = pinning.pin(session, files, reason)
+    session.terminal.info(f"{count} file{'s' * (count != 1)} pinned")
+    for index, why in refused.items():
+        session.terminal.error(f"files of {index} are not pinned: {why}")
+    return bool(refused)
 
 
 def _report(out: Terminal, priming: Priming, wishes: Sequence[Wish], done: Sequence[Read], *, dry_run: bool) -> None:

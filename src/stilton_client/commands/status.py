@@ -28,6 +28,7 @@ NOT_TOLD = "not told by this server"
 MAY, MAY_NOT, UNKNOWN = "may", "may not", "unknown"
 UNLESS = "unless the server restricts that (--restrict-modify)"
 MEGABYTE = 1e6
+GIGABYTE = 1e9
 Config = Mapping[str, Any]
 
 
@@ -107,7 +108,7 @@ def facts(told: Config) -> dict[str, Any]:
         "primary_url": told.get("primary-url"),
         "in_sync_at": told.get("replica-in-sync-at"),
         "upstreams": told.get("upstreams"),
-        "cache": told.get("cache"),
+        "disk": told.get("disk"),
         "warnings": list(told.get("warnings") or ()),
     }
 
@@ -217,7 +218,7 @@ def _show_server(out: Terminal, root: str, told: Config, *, healthy: bool) -> No
     out.line(f"  uuid:        {known['uuid'] or NOT_TOLD}")
     out.line(f"  serial:      {_or_not(known['serial'])}, committed {_at(known['last_commit_at'])}")
     out.line(f"  started:     {_at(known['started_at'])}")
-    out.line(f"  cache:       {_cache(known['cache'])}")
+    _show_disk(out, known["disk"])
     _show_upstreams(out, known["upstreams"])
     for warning in known["warnings"]:
         out.warn(str(warning))
@@ -250,12 +251,26 @@ def _show_you(out: Terminal, you: You, index: Index | None, config: Config | Non
     out.table(("  you", "what", "why"), [(f"  {one.answer}", one.right, one.because) for one in allowed])
 
 
-def _cache(cache: Config | None) -> str:
-    if not isinstance(cache, dict):
-        return NOT_TOLD
-    files = f"{cache['files']} files, " if cache.get("files") is not None else ""
-    free = f", {cache['free-bytes'] / MEGABYTE:.0f} MB free" if cache.get("free-bytes") is not None else ""
-    return f"{files}{cache.get('size-bytes', 0) / MEGABYTE:.0f} MB{free}"
+def _show_disk(out: Terminal, disk: Config | None) -> None:
+    """Free space, and what each index keeps, the largest first."""
+    if not isinstance(disk, dict):
+        out.line(f"  disk:        {NOT_TOLD}")
+        return
+    low = ", LOW: mirrors keep nothing new" if disk.get("low") else ""
+    out.line(f"  disk:        {_size(disk.get('free'))} of {_size(disk.get('total'))} free{low}")
+    blobs = disk.get("blobs")
+    if isinstance(blobs, dict):
+        out.line(f"  kept:        {blobs.get('files')} files, {_size(blobs.get('bytes'))}")
+    out.line(f"  would free:  {_size(disk.get('would_free'))}")
+    for name, one in (disk.get("indexes") or {}).items():
+        freed = f", would free {_size(one['would_free'])}" if one.get("would_free") else ""
+        out.line(f"    {name:<18} {one.get('files')} files, {_size(one.get('bytes'))}{freed}")
+
+
+def _size(count: object) -> str:
+    if not isinstance(count, (int, float)):
+        return "?"
+    return f"{count / GIGABYTE:.1f} GB" if count >= GIGABYTE else f"{count / MEGABYTE:.1f} MB"
 
 
 def _at(moment: object) -> str:

@@ -1,0 +1,164 @@
+"""`devpi-backup` and `devpi-restore`."""
+
+import os
+import shlex
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stilton import config
+from stilton.cli.options import CONTEXT, configfile_option, named, options, run, version
+from stilton.cli.progress import Teller
+from stilton.db import migrate
+from stilton.domain.errors import SetupError, StorageFull, StorageTrouble
+from stilton.serverdir import ServerDir
+from stilton.upkeep import backup as making
+from stilton.upkeep import restore as restoring
+from stilton.upkeep import vault as vaults
+from stilton.upkeep.vault import Manifest, Snapshot, Vault
+
+FOLDER = click.Path(path_type=Path)
+
+
+@click.command(
+    context_settings=CONTEXT,
+    epilog="Example: devpi-backup --serverdir /srv/devpi --keep 14 /mnt/backup/devpi",
+)
+@configfile_option
+@options("serverdir", "storage")
+@click.option("--mirrors", is_flag=True, help="also the mirrors' files, which can be fetched again")
+@click.option("--copy", is_flag=True, help="copy files that could be hard-linked, so that each has its bytes twice")
+@click.option("--keep", type=click.IntRange(1), metavar="N", help="then remove all but the newest N complete snapshots")
+@click.option("--verify", is_flag=True, help="back up nothing: check every byte of the backups in DIR")
+@click.argument("folder", metavar="DIR", type=FOLDER)
+@version
+def backup(configfile: str | None, folder: Path, *, verify: bool, **flags: Any) -> None:  # noqa: ANN401
+    """Back up a server, running or not, into DIR. Files that are in DIR from before are not copied again."""
+
+    def work() -> None:
+        # What is made is for its owner alone: password hashes are in it.
+        os.umask(0o077)
+        if verify:
+            _verify(folder.absolute())
+            return
+        settings = config.load(named(flags), os.environ, configfile)
+        wish = making.Wish(mirrors=flags["mirrors"], copy=flags["copy"])
+        _back_up(ServerDir(settings.serverdir), Vault(folder.absolute()), wish, flags["keep"])
+
+    _run(folder, work)
+
+
+@click.command(
+    context_settings=CONTEXT,
+    epilog="Example: devpi-restore /mnt/backup/devpi --serverdir /srv/devpi",
+)
+@configfile_option
+@options("serverdir", "storage")
+@click.option("--hard-links", is_flag=True, help="link files instead of copying them; then they share their bytes")
+@click.option("--new-uuid", is_flag=True, help="become another server, if the one that was backed up goes on")
+@click.option("--incomplete", is_flag=True, help="take what there is, if files are missing or damaged")
+@click.argument("folder", metavar="DIR[/SNAPSHOT]", type=FOLDER)
+@version
+def restore(configfile: str | None, folder: Path, **flags: Any) -> None:  # noqa: ANN401
+    """Make a new --serverdir out of a backup: the newest complete snapshot in DIR, or that one."""
+
+    def work() -> None:
+        settings = config.load(named(flags), os.environ, configfile)
+        wish = restoring.Wish(
+            hard_links=flags["hard_links"], new_uuid=flags["new_uuid"], incomplete=flags["incomplete"]
+        )
+        _restore(folder.absolute(), ServerDir(settings.serverdir), wish)
+
+    _run(folder, work)
+
+
+def _back_up(place: ServerDir, vault: Vault, wish: making.Wish, keep: int | None) -> None:
+    uuid = _uuid(place)
+    vault.create()
+    vault.lock()
+    source = making.Source(place.database, place.blobs, uuid)
+    made = making.make(source, vault, wish, now=time.time, telling=Teller())
+    manifest = made.snapshot.manifest
+    click.echo(f"backed up to: {made.snapshot.path}")
+    click.echo(f"{_contents(manifest)}; new here: {made.linked:,} linked, {made.copied:,} copied")
+    _say_left(made)
+    if made.linked:
+        click.echo("linked files share their bytes with the server: copy DIR to another disk, or use --copy")
+    if keep is not None:
+        gone = making.prune(vault, keep)
+        click.echo(f"removed {gone.snapshots:,} older snapshots, {gone.blobs:,} files ({_size(gone.bytes)})")
+    if manifest.missing:
+        raise SetupError(
+            f"{len(manifest.missing):,} files that the database names are missing or damaged on the server: "
+            "devpi-fsck names them. All others are backed up; the snapshot counts as incomplete."
+        )
+
+
+def _uuid(place: ServerDir) -> str:
+    """Of a server whose data this program can read; older data too: its backup comes before its migration."""
+    if not place.has_data():
+        raise SetupError(f"The path '{place.path}' contains no devpi-server data: name another --serverdir.")
+    found = migrate.version(place.database)
+    if found is not None:
+        migrate.refuse_newer(place.database, found)
+    return place.uuid()
+
+
+def _say_left(made: making.Made) -> None:
+    count, size = made.left
+    if count:
+        click.echo(f"not in it: {count:,} files of mirrors ({_size(size)}), to be fetched again; --mirrors takes them")
+
+
+def _verify(folder: Path) -> None:
+    vault, name = vaults.at(folder)
+    wanted: Sequence[Snapshot] = vault.snapshots() if name is None else [restoring.chosen(vault, name)]
+    found = restoring.verify(vault, wanted, Teller())
+    for path in found.wrong:
+        click.echo(f"missing or damaged: {path}")
+    if found.wrong:
+        raise SetupError(
+            f"{len(found.wrong):,} files of {vault.path} are not as they were written. Remove the damaged ones: "
+            "the next devpi-backup takes them from the server again. And look after the disk."
+        )
+    if not found.snapshots:
+        raise SetupError(f"{vault.path} has no snapshot yet.")
+    click.echo(f"{found.snapshots:,} snapshots, {found.blobs:,} files: every byte is as it was written")
+
+
+def _restore(folder: Path, place: ServerDir, wish: restoring.Wish) -> None:
+    vault, name = vaults.at(folder)
+    snapshot = restoring.chosen(vault, name)
+    click.echo(f"restoring {snapshot.path} to {place.path}: {_contents(snapshot.manifest)}")
+    uuid = restoring.restore(vault, snapshot, place, wish, Teller())
+    click.echo(f"uuid: {uuid}")
+    older = " --migrate" if snapshot.manifest.schema != migrate.HEAD else ""
+    click.echo(f"start it with: devpi-server --serverdir {shlex.quote(str(place.path))}{older}")
+
+
+def _run(folder: Path, work: Callable[[], None]) -> None:
+    """`options.run`, and what a disk says in words."""
+
+    def said() -> None:
+        try:
+            work()
+        except StorageFull as error:
+            raise SetupError(f"No space left for {error.what}. Make room and run it again: it goes on.") from error
+        except StorageTrouble as error:
+            raise SetupError(f"The disk did not take {error.what}: {error.why}. Run it again: it goes on.") from error
+        except OSError as error:
+            raise SetupError(f"{error.filename or folder}: {error.strerror}. Run it again: it goes on.") from error
+
+    run(said)
+
+
+def _contents(manifest: Manifest) -> str:
+    return f"{manifest.blobs:,} files, {_size(manifest.bytes)}, and a database of {_size(manifest.database_bytes)}"
+
+
+def _size(size_bytes: int) -> str:
+    units = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
+    return next((f"{size_bytes / by:.1f} {unit}" for unit, by in units if size_bytes >= by), f"{size_bytes} bytes")

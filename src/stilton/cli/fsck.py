@@ -1,0 +1,243 @@
+"""`devpi-fsck`: is everything that the database names on the disk, and right? What is checked: `upkeep.check`.
+
+Ends with 0 when all is well, or was mended; with 1 when something is wrong, or when it cannot be checked.
+"""
+
+import asyncio
+import os
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from stilton import config
+from stilton.cli.options import CONTEXT, configfile_option, named, options, run, version
+from stilton.cli.progress import Teller
+from stilton.config import Config
+from stilton.db import consistency, migrate
+from stilton.db.consistency import Row
+from stilton.db.database import connect
+from stilton.domain.errors import SetupError, StiltonError
+from stilton.serverdir import ServerDir
+from stilton.upkeep import fsck
+from stilton.upkeep.bookmark import Bookmark, Finding, Progress
+from stilton.upkeep.check import Flaw
+from stilton.upkeep.sweep import Swept
+from stilton.upkeep.telling import Telling
+
+SHOWN = 9
+"""So many lines of each kind are shown; the JSON report has more."""
+SAY_EVERY_S = 10.0
+FETCHED_AGAIN = (Flaw.MISSING, Flaw.CORRUPT)
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """The flags."""
+
+    checksum: bool
+    repair: bool
+    refetch: bool
+    resume: bool
+    jobs: int
+    json: str | None
+
+
+@click.command(context_settings=CONTEXT, epilog="Example: devpi-fsck --serverdir /srv/devpi --json report.json")
+@configfile_option
+@click.option("--checksum/--no-checksum", default=True, help="read every file and compare its sha256  [yes]")
+@click.option("--repair", is_flag=True, help="mend what can be mended, while the server is stopped")
+@click.option("--refetch", is_flag=True, help="with --repair: fetch mirrored files that were dropped at once")
+@click.option("--resume", is_flag=True, help="go on where an earlier check was interrupted")
+@click.option("--jobs", type=click.IntRange(1, 64), default=2, help="threads that read files  [2]")
+@click.option("--json", "json_to", metavar="FILE", help="write a report as JSON; - is stdout, words go to stderr then")
+@options("serverdir", "storage")
+@version
+def check(configfile: str | None, *, json_to: str | None, **flags: Any) -> None:  # noqa: ANN401
+    """Check that files, hashes and metadata are as the database says. The server may run, unless --repair is given."""
+    wish = Wish(json=json_to, **{name: flags.pop(name) for name in ("checksum", "repair", "refetch", "resume", "jobs")})
+
+    def work() -> None:
+        _check(config.load(named(flags), os.environ, configfile), wish)
+
+    run(work)
+
+
+def _check(settings: Config, wish: Wish) -> None:
+    place = ServerDir(settings.serverdir)
+    _prepare(place, wish)
+    telling: Telling = _ToStderr() if wish.json == "-" else Teller()
+    bookmark = Bookmark(place.path)
+    engine = connect(place.database)
+    try:
+        progress = _examine(telling, engine, place, bookmark, _begin(telling, bookmark, wish), wish)
+        swept = fsck.sweep_now(engine, place.blobs, repair=wish.repair)
+    finally:
+        engine.dispose()
+    bookmark.drop()
+    _tell(telling, progress, swept, wish)
+    if wish.refetch:
+        asyncio.run(_refetch(telling, settings, place, _dropped(progress)))
+    if wish.json is not None:
+        _write_report(wish.json, progress, swept)
+    if progress.unmended:
+        raise SetupError("There have been errors during consistency check." + _advice(progress, wish))
+
+
+class _ToStderr:
+    """Words, and no bar: stdout is for the report."""
+
+    def line(self, text: str) -> None:
+        click.echo(text, err=True)
+
+    def notice(self, text: str) -> None:
+        click.echo(text, err=True)
+
+    def begin(self, what: str, total: int) -> None:
+        del what, total
+
+    def step(self, count: int = 1) -> None:
+        del count
+
+    def end(self) -> None:
+        pass
+
+
+def _prepare(place: ServerDir, wish: Wish) -> None:
+    if not place.has_data():
+        raise SetupError(f"The path '{place.path}' contains no devpi-server data, use devpi-init to initialize.")
+    if wish.refetch and not wish.repair:
+        raise SetupError("--refetch goes with --repair: nothing is fetched again that was not dropped.")
+    found = migrate.version(place.database)
+    if found != migrate.HEAD:
+        raise SetupError(
+            f"The database has version {found}, this program checks {migrate.HEAD}: start devpi-server once."
+        )
+    if wish.repair:
+        place.lock()
+
+
+def _begin(telling: Telling, bookmark: Bookmark, wish: Wish) -> Progress:
+    found = bookmark.read()
+    if not wish.resume:
+        if found is not None:
+            telling.notice(f"An earlier check stopped after {found.rows} files; --resume would go on there.")
+        return Progress(wish.checksum)
+    if found is None or found.checksum != wish.checksum:
+        telling.notice("No check of this kind was interrupted, this one begins at the beginning.")
+        return Progress(wish.checksum)
+    telling.notice(f"Going on after {found.rows} files.")
+    return found
+
+
+def _examine(
+    telling: Telling,
+    engine: Any,  # noqa: ANN401 - SQLAlchemy's
+    place: ServerDir,
+    bookmark: Bookmark,
+    progress: Progress,
+    wish: Wish,
+) -> Progress:
+    with engine.connect() as connection:
+        serial, total = consistency.serial(connection), consistency.count(connection)
+    telling.line(f"Checking at serial {serial}")
+    shown: Counter[Flaw] = Counter()
+    telling.begin("Checking", total)
+    telling.step(progress.rows)
+    said_at = time.monotonic()
+    try:
+        steps = fsck.examine(engine, place.blobs, bookmark, progress, repair=wish.repair, jobs=wish.jobs)
+        for state, findings in steps:
+            telling.step(state.rows - progress.rows)
+            progress = state
+            if time.monotonic() - said_at > SAY_EVERY_S:
+                said_at = time.monotonic()
+                telling.line(f"Processed a total of {state.rows} files (serial {serial}/{serial}) so far.")
+            for finding in findings:
+                _tell_one(telling, finding, shown)
+    except KeyboardInterrupt:
+        telling.notice(f"Stopped after {progress.rows} files; devpi-fsck --resume goes on there.")
+        raise
+    finally:
+        telling.end()
+    return progress
+
+
+def _tell_one(telling: Telling, finding: Finding, shown: Counter[Flaw]) -> None:
+    flaw, row = finding.problem.flaw, finding.problem.row
+    shown[flaw] += 1
+    if shown[flaw] == SHOWN + 1:
+        telling.line(f"Further {flaw.value} files will be omitted.")
+    if shown[flaw] > SHOWN:
+        return
+    why = "" if flaw is Flaw.MISSING else f": {finding.problem.why}"
+    done = f" ({finding.mended})" if finding.mended else ""
+    telling.line(f"{flaw.value.capitalize()} file {row.name}{why}{done}")
+
+
+def _tell(telling: Telling, progress: Progress, swept: Swept, wish: Wish) -> None:
+    telling.line(f"Finished with a total of {progress.rows} files.")
+    if wish.checksum:
+        mb = progress.read_bytes / 1e6
+        telling.line(f"Read {mb:.0f} MB in {progress.seconds:.1f} s ({mb / max(progress.seconds, 0.001):.0f} MB/s).")
+    if swept.removed:
+        telling.line(f"Removed {swept.removed} blobs ({swept.removed_bytes / 1e6:.1f} MB) that nothing refers to.")
+    if swept.waiting:
+        size = f"{swept.waiting} blobs ({swept.waiting_bytes / 1e6:.1f} MB)"
+        telling.line(f"Nothing refers to {size}; the running server, or --repair, removes them.")
+    if progress.mended:
+        telling.line(f"Mended {progress.mended} of {progress.mended + progress.unmended}.")
+
+
+def _advice(progress: Progress, wish: Wish) -> str:
+    if not wish.repair:
+        return (
+            f"\n{progress.unmended} things are wrong. Stop the server and run devpi-fsck --repair to mend what can be."
+        )
+    return (
+        f"\n{progress.unmended} things of private indexes cannot be mended: "
+        "restore these files from a backup, or upload them again."
+    )
+
+
+def _dropped(progress: Progress) -> list[Row]:
+    return [
+        finding.problem.row
+        for finding in progress.findings
+        if finding.mended and finding.problem.row.is_mirror and finding.problem.flaw in FETCHED_AGAIN
+    ]
+
+
+async def _refetch(telling: Telling, settings: Config, place: ServerDir, rows: list[Row]) -> None:
+    """Fetch files again, by the mirrors as they are configured."""
+    from stilton.app import App  # noqa: PLC0415 - a second of imports that few checks need
+
+    place.run.mkdir(mode=0o700, exist_ok=True)
+    app = App(msgspec.structs.replace(settings, read_ahead=False))
+    await app.open()
+    count = 0
+    try:
+        for row in rows:
+            try:
+                await app.files.fetch(row.index, row.path)
+            except StiltonError as error:
+                telling.line(f"Not fetched again {row.name}: {error}")
+            else:
+                count += 1
+    finally:
+        await app.close()
+    telling.line(f"Fetched {count} of {len(rows)} files again.")
+
+
+def _write_report(target: str, progress: Progress, swept: Swept) -> None:
+    text = msgspec.json.format(msgspec.json.encode(fsck.report(progress, swept)), indent=2) + b"\n"
+    if target == "-":
+        sys.stdout.buffer.write(text)
+        return
+    try:
+        Path(target).write_bytes(text)
+    except OSError as error:
+        raise SetupError(f"The report {target} cannot be written: {error.strerror}.") from error

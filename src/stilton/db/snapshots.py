@@ -1,0 +1,147 @@
+"""Copies of a database file as it was at one moment, and which blobs such a copy refers to.
+
+Schemas of every version are read here, so it is plain sqlite3 and no table of `db.schema`. Every column
+whose name ends with `digest` names a blob; a test compares that with what the sweep goes by.
+"""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from stilton.domain.errors import SetupError, StorageFull, StorageTrouble
+
+PAGES_A_STEP = 4096
+"""16 MB, between two of which an interrupt is heard."""
+
+
+def take(database: Path, target: Path) -> None:
+    """Make `target` the database as it is now: one file, whole or absent. Whoever writes goes on writing.
+
+    Raises StorageTrouble, and SetupError when the database is damaged.
+    """
+    partial = target.with_name(target.name + ".partial")
+    partial.unlink(missing_ok=True)
+    try:
+        os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        with reading(database) as source, contextlib.closing(_writing(partial)) as copy:
+            _copy(source, copy)
+        _sync(partial)
+        partial.replace(target)
+    except OSError as error:
+        raise StorageTrouble(target.name, error.strerror or str(error)) from error
+    except sqlite3.OperationalError as error:
+        raise _trouble(error, target) from error
+    except sqlite3.DatabaseError as error:
+        raise SetupError(
+            f"The database {database} is damaged ({error}): devpi-restore brings back a backup."
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def reading(database: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that cannot write; also on a disk that cannot be written. Raises sqlite3.DatabaseError."""
+    uri = f"{database.as_uri()}?mode=ro"
+    log = database.with_name(database.name + "-wal")
+    with contextlib.ExitStack() as stack:
+        connection = stack.enter_context(contextlib.closing(sqlite3.connect(uri, uri=True, isolation_level=None)))
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError:
+            # SQLite finds no place there for the memory that its processes share; without a log it needs none.
+            if not database.exists() or (log.exists() and log.stat().st_size):
+                raise
+            uri += "&immutable=1"
+            connection = stack.enter_context(contextlib.closing(sqlite3.connect(uri, uri=True, isolation_level=None)))
+        yield connection
+
+
+def leave_mirrors(path: Path) -> tuple[int, int]:
+    """Forget in a copy what mirrors held and nobody pinned: how many files, how many bytes. Raises StorageTrouble."""
+    try:
+        with contextlib.closing(_writing(path)) as database:
+            database.execute("BEGIN")
+            unpinned = "1"
+            if "pins" in _tables(database):
+                unpinned = "(mirror, path) NOT IN (SELECT mirror, path FROM pins)"
+            count, size = database.execute(
+                f"SELECT count(digest), coalesce(sum(size), 0) FROM held WHERE {unpinned}"  # noqa: S608 - ours
+            ).fetchone()
+            database.execute(f"DELETE FROM held WHERE {unpinned}")  # noqa: S608 - ours
+            database.execute("COMMIT")
+    except sqlite3.OperationalError as error:
+        raise _trouble(error, path) from error
+    return count, size
+
+
+def blobs(path: Path) -> Iterator[str]:
+    """The sha256 of every blob that a copy refers to, once each, sorted."""
+    with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)) as database:
+        wanted = [_naming(table, column, columns) for table, columns in _tables(database).items() for column in columns]
+        for (digest,) in database.execute(" UNION ".join(filter(None, wanted)) + " ORDER BY 1"):
+            yield digest
+
+
+def names(path: Path, digest: str) -> list[str]:
+    """What people call a blob: INDEX/PATH of the files of a copy that have it."""
+    with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)) as database:
+        found: list[str] = []
+        for table, owner in (("files", "stage"), ("held", "mirror")):
+            columns = [column for column in _tables(database).get(table, ()) if column.endswith("digest")]
+            for column in columns:
+                rows = database.execute(f"SELECT {owner}, path FROM {table} WHERE {column} = ?", (digest,))  # noqa: S608 - ours
+                found += [f"{index}/{file}" for index, file in rows]
+    return found
+
+
+def _copy(source: sqlite3.Connection, copy: sqlite3.Connection) -> None:
+    """All pages as of one moment: an open read transaction is what a writer's commit does not start anew."""
+    source.execute("BEGIN")
+    source.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    source.backup(copy, pages=PAGES_A_STEP)
+    # One file without a log beside it: it has one sha256, and opens on a disk that cannot be written.
+    copy.execute("PRAGMA journal_mode = DELETE")
+    said = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if said != "ok":
+        raise sqlite3.DatabaseError(said)
+
+
+def _writing(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, isolation_level=None)
+
+
+def _tables(database: sqlite3.Connection) -> dict[str, list[str]]:
+    """Columns by table."""
+    rows = database.execute(
+        "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table'"
+    )
+    found: dict[str, list[str]] = {}
+    for table, column in rows:
+        found.setdefault(table, []).append(column)
+    return found
+
+
+def _naming(table: str, column: str, columns: list[str]) -> str:
+    """A statement for the blobs that a column names; nothing for another column."""
+    if not column.endswith("digest"):
+        return ""
+    # A removed file is remembered, its bytes are not.
+    there = " AND gone_at IS NULL" if "gone_at" in columns else ""
+    return f'SELECT "{column}" FROM "{table}" WHERE "{column}" != \'\'{there}'  # noqa: S608 - names of the schema
+
+
+def _trouble(error: sqlite3.OperationalError, path: Path) -> StorageTrouble:
+    if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+        return StorageFull(path.name)
+    return StorageTrouble(path.name, str(error))
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,95 @@
+"""Which files a mirror's cache lets go when it is to be smaller, or holds what nobody uses any more. Pure.
+
+`mirror_cache_max_size` is kept as bytes, `mirror_cache_max_age` as a text with its unit. What is pinned stays,
+and counts; what goes is fetched again when somebody asks for it.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from stilton.domain.errors import Invalid
+
+LEAVE = 0.9
+"""A cache that is too large shrinks to this part of its limit, so that not every new file evicts another."""
+LEAST_AGE_S = 3600
+"""When a file was last used is known to the hour."""
+
+_SIZE_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_AGE_UNITS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
+_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
+_AGE = re.compile(r"([0-9]{1,12})\s*([wdhms]?)", re.IGNORECASE)
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What a mirror's cache may hold: bytes in all, and seconds since a file was last used. None: no limit."""
+
+    max_bytes: int | None = None
+    max_age_s: float | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a limit at all."""
+        return self.max_bytes is not None or self.max_age_s is not None
+
+
+class Cached(msgspec.Struct, frozen=True):
+    """A held file. `digest` and `size` (bytes): None when only its metadata is here. `used_at`: Unix seconds."""
+
+    path: str
+    project: str
+    digest: str | None
+    size: int | None
+    used_at: float
+    pinned: bool = False
+
+
+def limits(keys: Mapping[str, Any]) -> Limits:
+    """The limits in an index's configuration."""
+    size, age = keys.get("mirror_cache_max_size"), keys.get("mirror_cache_max_age")
+    return Limits(None if size is None else max_size(size), None if age is None else age_s(max_age(age)))
+
+
+def evicted(files: Iterable[Cached], limits: Limits, *, now: float) -> list[Cached]:
+    """What goes: all that was not used for too long, then the least recently used until the rest fits."""
+    oldest_first = sorted(files, key=lambda file: (file.used_at, file.path))
+    free = [file for file in oldest_first if not file.pinned]
+    gone = [file for file in free if limits.max_age_s is not None and now - file.used_at > limits.max_age_s]
+    left = sum(file.size or 0 for file in oldest_first) - sum(file.size or 0 for file in gone)
+    if limits.max_bytes is None or left <= limits.max_bytes:
+        return gone
+    for file in free[len(gone) :]:
+        if left <= limits.max_bytes * LEAVE:
+            break
+        if file.size:
+            gone.append(file)
+            left -= file.size
+    return gone
+
+
+def max_size(value: object) -> int:
+    """`mirror_cache_max_size` as it is kept: bytes; `50G` is 50 GiB. Raises Invalid."""
+    match = _SIZE.fullmatch(str(value).strip())
+    size = int(float(match[1]) * _SIZE_UNITS[match[2].upper()]) if match else 0
+    if size < 1:
+        raise Invalid(
+            f"mirror_cache_max_size is {value!r}: it takes bytes, or a number with K, M, G or T; "
+            "a mirror that is to keep nothing has mirror_use_external_urls"
+        )
+    return size
+
+
+def max_age(value: object) -> str:
+    """`mirror_cache_max_age` as it is kept: `90d`, also for `90`. Raises Invalid."""
+    match = _AGE.fullmatch(str(value).strip())
+    count, unit = (int(match[1]), match[2].lower() or "d") if match else (0, "d")
+    if count * _AGE_UNITS[unit] < LEAST_AGE_S:
+        raise Invalid(f"mirror_cache_max_age is {value!r}: it takes days, or a number with w, d or h; an hour or more")
+    return f"{count}{unit}"
+
+
+def age_s(kept: str) -> float:
+    """Seconds of what `max_age` gives."""
+    return float(int(kept[:-1]) * _AGE_UNITS[kept[-1]])

@@ -1,0 +1,61 @@
+"""Secrets: a type that never shows itself, and the last net for what slips into a text all the same."""
+
+import re
+
+HIDDEN = "****"
+
+# A password may hold an `@`; a `/`, `?` or `#` ends the part of a URL in which it could be.
+_USERINFO = re.compile(r"://[^/?#\s\"'<>]*@")
+# As in `Authorization: Basic …`, `X-Devpi-Auth=…` and a pair of bytes in the repr of a request's headers.
+_HEADER = re.compile(
+    r"\b((?:proxy-)?authorization|x-devpi-auth)(['\"]?\s*[:=,]\s*b?['\"]?)(?:(?:basic|bearer|token)\s+)?[^\s'\",;)}]+",
+    re.IGNORECASE,
+)
+_TOKEN = re.compile(r"stilton-login-[\w.~-]+")
+_QUERY = re.compile(
+    r"([?&;][\w.\[\]-]*(?:pass|pwd|secret|token|key|auth|sig|cred)[\w.\[\]-]*=)[^&;\s\"'<>]+", re.IGNORECASE
+)
+
+
+class Secret:
+    """A password or token on its way through. Whoever needs the text says so: `reveal()`."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text itself."""
+        return self._text
+
+    def __len__(self) -> int:
+        """Characters."""
+        return len(self._text)
+
+    def __bool__(self) -> bool:
+        """Whether there is one at all."""
+        return bool(self._text)
+
+    def __eq__(self, other: object) -> bool:
+        """The same secret."""
+        return isinstance(other, Secret) and self._text == other._text
+
+    def __hash__(self) -> int:
+        """As of its text."""
+        return hash(self._text)
+
+    def __repr__(self) -> str:
+        """Nothing of it; `str`, `format` and `%` come here, too."""
+        return HIDDEN
+
+
+def redacted(text: str) -> str:
+    """`text` without credentials of URLs, values of headers and queries that carry secrets, and login tokens."""
+    if "://" in text:
+        text = _USERINFO.sub(f"://{HIDDEN}@", text)
+    if "auth" in text.lower():
+        text = _HEADER.sub(rf"\1\2{HIDDEN}", text)
+    if "=" in text:
+        text = _QUERY.sub(rf"\1{HIDDEN}", text)
+    return _TOKEN.sub(f"stilton-login-{HIDDEN}", text)

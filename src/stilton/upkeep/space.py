@@ -1,0 +1,57 @@
+"""How much room the disk has. Below the watermark mirrors keep nothing new, so that uploads still find room."""
+
+import logging
+import os
+from pathlib import Path
+
+import msgspec
+
+log = logging.getLogger(__name__)
+
+
+class Room(msgspec.Struct, frozen=True):
+    """Bytes that this server may still fill, and bytes of the whole disk."""
+
+    free: int
+    total: int
+
+
+class Space:
+    """The disk that `folder` is on. `min_free_bytes`: what mirrors leave free; 0: they fill it."""
+
+    def __init__(self, folder: Path, min_free_bytes: int) -> None:
+        self._folder = folder
+        self.min_free_bytes = min_free_bytes
+        self._was_low = False
+
+    def room(self) -> Room:
+        """As of now. One system call."""
+        status = os.statvfs(self._folder)
+        return Room(status.f_bavail * status.f_frsize, status.f_blocks * status.f_frsize)
+
+    def has_room(self, size_bytes: int | None = None) -> bool:
+        """Whether a mirror may keep a file of this size, or a small one."""
+        return not self.min_free_bytes or self.room().free - (size_bytes or 0) >= self.min_free_bytes
+
+    @property
+    def is_low(self) -> bool:
+        """Whether mirrors keep nothing new."""
+        return not self.has_room()
+
+    def warning(self) -> str | None:
+        """What an operator should know; None when there is room."""
+        if not self.is_low:
+            return None
+        free_mb = self.room().free // 1_000_000
+        return (
+            f"Low disk: {free_mb} MB are free, fewer than --min-free-disk. Mirrors keep nothing new, "
+            "uploads still work. Make room, or give mirrors a mirror_cache_max_size."
+        )
+
+    def look(self) -> None:
+        """Log when it becomes low, and when it is no more."""
+        text = self.warning()
+        if (text is not None) == self._was_low:
+            return
+        self._was_low = text is not None
+        log.warning("%s", text or "The disk has room again, mirrors keep files")

@@ -1,0 +1,77 @@
+"""A server's folder while a dump is imported into it: nobody starts what is half there, and it can be taken up again.
+
+Until it is finished it is marked as an import of this very dump (`serverdir.ServerDir.begin`).
+"""
+
+import contextlib
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+
+from stilton.db import accounts, migrate
+from stilton.db.database import Transaction, connect, write_now
+from stilton.domain.errors import SetupError, StorageTrouble
+from stilton.serverdir import ServerDir
+
+ROOT = "root"
+
+
+class Staging:
+    """A new server at `path`, made from the dump of this identity. `resumed`: an earlier import left something."""
+
+    def __init__(self, path: Path, identity: str) -> None:
+        self._task = f"import of the dump {identity}"
+        self.place = ServerDir(path)
+        self.resumed = False
+
+    def open(self, fill: Callable[[Transaction], None], *, now: Callable[[], float]) -> Engine:
+        """Begin, or go on; `fill` writes the first rows. Raises SetupError when something else is here, StorageTrouble.
+
+        The caller disposes of the engine.
+        """
+        if self.place.has_data():
+            raise SetupError(
+                f"The path '{self.place.path}' already contains devpi-server data. An import makes a new server: "
+                "name another --serverdir, or say --index USER/NAME to add a folder of release files to this one."
+            )
+        self.place.begin(self._task, uuid.uuid4().hex)
+        try:
+            self.place.blobs.create()
+            self.place.blobs.clear_incoming()
+        except OSError as error:
+            raise SetupError(f"The folder {self.place.path} cannot be written: {error.strerror}.") from error
+        with storing():
+            migrate.upgrade(self.place.database)
+            engine = connect(self.place.database)
+            self.resumed = write_now(engine, now, _is_begun, fill)
+        return engine
+
+    def finish(self) -> None:
+        """It is a server's folder now. Raises SetupError."""
+        try:
+            self.place.finish()
+        except OSError as error:
+            raise SetupError(f"The folder {self.place.path} cannot be written: {error.strerror}.") from error
+
+    def close(self) -> None:
+        """Let others have the folder. May be called twice."""
+        self.place.unlock()
+
+
+@contextlib.contextmanager
+def storing() -> Iterator[None]:
+    """Whatever keeps the database from being written inside is StorageTrouble."""
+    try:
+        yield
+    except OperationalError as error:
+        raise StorageTrouble("a change of the database", str(error.orig)) from error
+
+
+def _is_begun(tx: Transaction, fill: Callable[[Transaction], None]) -> bool:
+    if accounts.pwhash(tx.sql, ROOT) is not None:
+        return True
+    fill(tx)
+    return False

@@ -1,0 +1,238 @@
+"""The container: its recipe is checked line by line; it is built and run where an engine is, if asked for.
+
+    STILTON_CONTAINER_ENGINE=podman pytest tests/deploy/test_container.py
+
+Building fetches the base image and the locked packages, so it is never done unasked.
+"""
+
+import configparser
+import importlib.metadata
+import json
+import os
+import re
+import subprocess
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+from stilton import __version__
+from stilton.settings import SETTINGS
+from tests.support.deadline import until
+from tests.support.server import free_port
+
+ROOT = Path(__file__).parents[2]
+RECIPE = (ROOT / "Containerfile").read_text(encoding="utf-8")
+COMPOSE = ["compose.yaml", "compose.nginx.yaml"]
+ENGINE = os.environ.get("STILTON_CONTAINER_ENGINE")
+
+
+def instructions(text: str = RECIPE) -> list[tuple[str, str]]:
+    """(instruction, the rest), without comments, lines put together."""
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    joined = re.sub(r"\\\n\s*", "", "\n".join(lines))
+    split = (line.partition(" ") for line in joined.splitlines() if line.strip())
+    return [(name, rest.strip()) for name, _, rest in split]
+
+
+def final_stage() -> list[tuple[str, str]]:
+    rows = instructions()
+    start = max(number for number, (name, _) in enumerate(rows) if name == "FROM")
+    return rows[start:]
+
+
+def composed(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
+    return document
+
+
+# -- Containerfile ----------------------------------------------------------------------------
+
+
+def test_the_server_is_not_root() -> None:
+    users = [rest for name, rest in final_stage() if name == "USER"]
+    later = [name for name, _ in final_stage()[[n for n, _ in final_stage()].index("USER") :]]
+
+    assert users == ["3141:3141"]
+    assert "RUN" not in later
+
+
+def test_tools_and_sources_stay_behind() -> None:
+    copied = [rest for name, rest in final_stage() if name in ("COPY", "ADD")]
+
+    assert copied == ["--from=build /opt/stilton /opt/stilton"]
+
+
+def test_the_base_image_has_a_tag_that_says_its_python() -> None:
+    rows = instructions()
+
+    assert rows[0] == ("ARG", "PYTHON=python:3.13-slim")
+    assert [rest for name, rest in rows if name == "FROM"] == ["${PYTHON} AS build", "${PYTHON}"]
+
+
+def test_packages_are_installed_by_the_hashes_of_the_lock_files() -> None:
+    text = " && ".join(rest for name, rest in instructions() if name == "RUN")
+
+    installs = [part.strip() for part in text.split("&&") if "pip install" in part]
+
+    assert len(installs) == 3
+    for install in installs:
+        assert "--require-hashes" in install or "--no-index --no-deps" in install
+
+
+def test_what_builds_the_wheel_is_locked_whole() -> None:
+    script = re.search(r"sed -n '([^']+)' (\S+) >", RECIPE)
+    assert script is not None
+    taken = subprocess.run(
+        ["sed", "-n", script[1], ROOT / script[2]], capture_output=True, text=True, timeout=20, check=True
+    ).stdout
+    pinned = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", taken, re.MULTILINE))
+
+    site = next((ROOT / ".venv-clients" / "lib").glob("python*")) / "site-packages"
+    needed, seen = ["hatchling"], set()
+    while needed:
+        name = needed.pop()
+        if name not in seen:
+            seen.add(name)
+            dist = next(iter(importlib.metadata.distributions(name=name, path=[str(site)])))
+            wanted = [Requirement(text) for text in dist.requires or []]
+            needed += [one.name.lower() for one in wanted if one.marker is None or one.marker.evaluate({"extra": ""})]
+
+    assert set(pinned) == seen
+    assert taken.count("--hash=sha256:") >= len(pinned)
+
+
+def test_every_copied_file_exists_and_gets_past_the_ignore_file() -> None:
+    ignore = (ROOT / ".containerignore").read_text(encoding="utf-8").splitlines()
+    copied = [rest.split()[:-1] for name, rest in instructions() if name == "COPY" and "--from" not in rest]
+
+    sources = {source for row in copied for source in row}
+
+    assert [source for source in sources if not (ROOT / source).exists()] == []
+    assert sources == {line.removeprefix("!") for line in ignore if line.startswith("!")}
+    assert "*" in ignore
+
+
+def test_the_image_says_how_it_is_used() -> None:
+    rows = dict(final_stage())
+
+    assert rows["VOLUME"] == "/data"
+    assert rows["EXPOSE"] == "3141"
+    assert rows["STOPSIGNAL"] == "SIGTERM"
+    assert rows["ENTRYPOINT"] == '["devpi-server"]'
+    assert json.loads(rows["CMD"]) == ["--init"]
+    assert "DEVPISERVER_SERVERDIR=/data" in rows["ENV"]
+    assert "DEVPISERVER_HOST=0.0.0.0" in rows["ENV"]
+
+
+def test_the_health_check_is_a_program_that_runs() -> None:
+    check = dict(final_stage())["HEALTHCHECK"]
+    command = json.loads(check[check.index("[") :])
+
+    assert command[:2] == ["python", "-c"]
+    compile(command[2], "HEALTHCHECK", "exec")
+    assert "/+health" in command[2]
+
+
+# -- compose ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", COMPOSE)
+def test_services_have_no_rights_and_write_to_their_volume_only(name: str) -> None:
+    services = composed(name)["services"]
+
+    for service in services.values():
+        assert service["read_only"] is True
+        assert service["tmpfs"] == ["/tmp"]
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert [volume.split(":")[0] for volume in service["volumes"]] == ["data"]
+    assert list(composed(name)["volumes"]) == ["data"]
+
+
+@pytest.mark.parametrize("name", COMPOSE)
+def test_the_server_is_built_here_and_has_time_to_stop(name: str) -> None:
+    devpi = composed(name)["services"]["devpi"]
+
+    stop = next(setting.default for setting in SETTINGS if setting.name == "stop-timeout")
+    assert (ROOT / devpi["build"]["dockerfile"]).exists()
+    assert devpi["image"] == f"stilton:{__version__}"
+    assert int(devpi["stop_grace_period"].removesuffix("s")) > stop
+    assert devpi["init"] is True
+
+
+@pytest.mark.parametrize("name", COMPOSE)
+def test_the_environment_holds_settings_that_there_are(name: str) -> None:
+    known = {setting.variable for setting in SETTINGS}
+
+    for service in composed(name)["services"].values():
+        assert set(service.get("environment", {})) <= known
+
+
+def test_alone_the_server_is_this_machines() -> None:
+    assert composed("compose.yaml")["services"]["devpi"]["ports"] == ["127.0.0.1:3141:3141"]
+
+
+def test_behind_nginx_the_server_has_no_port_and_nginx_its_files() -> None:
+    services = composed("compose.nginx.yaml")["services"]
+    written = composed("compose.nginx.yaml")["configs"]["nginx"]["content"]
+
+    assert "ports" not in services["devpi"]
+    assert services["nginx"]["user"] == dict(final_stage())["USER"]
+    assert services["nginx"]["volumes"] == ["data:/data:ro"]
+    assert services["config"]["entrypoint"][0] == "devpi-gen-config"
+    assert "include /data/gen-config/nginx-devpi.conf;" in written
+    assert "$" not in written
+
+
+def test_the_commands_of_the_images_are_ours() -> None:
+    scripts = configparser.ConfigParser()
+    scripts.read_string(importlib.metadata.distribution("stilton").read_text("entry_points.txt") or "")
+
+    assert {"devpi-server", "devpi-gen-config"} <= set(scripts["console_scripts"])
+
+
+# -- for real ---------------------------------------------------------------------------------
+
+
+def engine(*arguments: str) -> str:
+    done = subprocess.run([str(ENGINE), *arguments], capture_output=True, text=True, timeout=900, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout.strip()
+
+
+@pytest.mark.skipif(not ENGINE, reason="STILTON_CONTAINER_ENGINE names no engine (docker or podman)")
+def test_the_image_serves_as_nobody_special_on_a_root_that_it_cannot_write() -> None:
+    form = ["--format", "docker"] if ENGINE == "podman" else []
+    base = os.environ.get("STILTON_CONTAINER_BASE")
+    engine(
+        "build",
+        *form,
+        *(["--build-arg", f"PYTHON={base}"] if base else []),
+        "-f",
+        "Containerfile",
+        "-t",
+        "stilton-test",
+        ".",
+    )
+    port = free_port()
+    name = engine(
+        "run", "--detach", "--rm", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL",
+        "--publish", f"127.0.0.1:{port}:3141", "stilton-test",
+    )  # fmt: skip
+    try:
+
+        def healthy() -> bool:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/+health", timeout=5) as answer:
+                    return bool(answer.status == 200)
+            except OSError:
+                return False
+
+        until(healthy, "the container's first answer", within_s=60)
+        assert engine("exec", name, "id", "-u") == "3141"
+    finally:
+        engine("stop", name)

@@ -1,0 +1,335 @@
+"""`devpi-gen-config`: what it writes, read back by the rules of each program."""
+
+import configparser
+import getpass
+import plistlib
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stilton import config
+from stilton.cli import genconfig, services
+from stilton.cli.main import serve
+from stilton.cli.options import named
+from stilton.config import Config
+from stilton.domain.errors import SetupError
+from stilton.settings import SETTINGS, Setting
+from tests.support.server import BIN, clean_env
+
+Done = subprocess.CompletedProcess[str]
+
+FILES = [
+    "crontab", "net.devpi.plist", "launchd-macos.txt", "nginx-devpi.conf", "nginx-devpi-caching.conf",
+    "supervisor-devpi.conf", "supervisord.conf", "devpi.service", "devpi.socket", "windows-service.txt",
+]  # fmt: skip
+HOMES = "/" + "home"  # apart: test_docs looks for folders of one machine
+ODD = "/srv/a b/50% 'off'/devpi"
+EXAMPLES = {
+    "text": "a word", "int": "7", "seconds": "2.5", "size": "3M", "octal": "660", "list": ["10.0.0.0/8", "10.1.1.1"],
+}  # fmt: skip
+SPECIAL = {
+    "host": "127.0.0.9", "listen": ["*:80", "[::1]:3142"], "outside-url": "https://packages.example/index",
+    "log-format": "json", "storage": "sqlite", "role": "standalone", "tls-cert": "cert.pem", "tls-key": "key.pem",
+}  # fmt: skip
+
+
+def gen_config(cwd: Path, *arguments: str) -> Done:
+    """Run the command in a folder."""
+    return subprocess.run(
+        [BIN / "devpi-gen-config", *arguments], cwd=cwd, capture_output=True, text=True, timeout=60, check=False,
+        env=clean_env(HOME=str(cwd), XDG_CONFIG_HOME=str(cwd)),
+    )  # fmt: skip
+
+
+def a_config(**settings: Any) -> Config:
+    return config.load({name.replace("_", "-"): value for name, value in settings.items()}, {})
+
+
+def texts(configfile: str | None = None, **settings: Any) -> dict[str, str]:
+    return {name: text.decode() for name, text in genconfig.texts(a_config(**settings), configfile).items()}
+
+
+def served_by(command: list[str]) -> Config:
+    """The settings that this command line means to devpi-server."""
+    with serve.make_context("devpi-server", command[1:]) as context:
+        given = dict(context.params)
+    return config.load(named(given), {}, given["configfile"])
+
+
+def unit(text: str) -> configparser.RawConfigParser:
+    """A unit file; a key that is there twice keeps its last value."""
+    parser = configparser.RawConfigParser(strict=False, delimiters=("=",), comment_prefixes=("#",))
+    parser.optionxform = str  # type: ignore[assignment, method-assign] # as configparser's documentation does it
+    parser.read_string(text)
+    return parser
+
+
+def program(text: str) -> dict[str, str]:
+    parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"))
+    parser.read_string(text)
+    return {key: value.replace("%%", "%") for key, value in parser["program:devpi-server"].items()}
+
+
+# -- the command ------------------------------------------------------------------------------
+
+
+def test_each_file_is_written_and_said(tmp_path: Path) -> None:
+    done = gen_config(tmp_path)
+
+    assert done.returncode == 0
+    assert done.stdout.splitlines() == [f"wrote gen-config/{name}" for name in FILES]
+    assert sorted(path.name for path in (tmp_path / "gen-config").iterdir()) == sorted(FILES)
+    assert "With -c FILE" in done.stderr
+
+
+def test_with_a_configuration_file_its_options_stay_there(tmp_path: Path) -> None:
+    (tmp_path / "devpi.yml").write_text("devpi-server:\n  port: 4040\n  serverdir: data\n  trusted-proxy: [10.0.0.1]\n")
+
+    done = gen_config(tmp_path, "-c", "devpi.yml", "--host", "127.0.0.9")
+    words = shlex.split((tmp_path / "gen-config" / "crontab").read_text().splitlines()[-1])
+
+    assert done.stderr == ""
+    assert words[2:] == [
+        "-c", str(tmp_path / "devpi.yml"), "--serverdir", str(tmp_path / "data"), "--host", "127.0.0.9",
+        ">>", "$HOME/devpi-server.log", "2>&1",
+    ]  # fmt: skip
+    assert "server 127.0.0.9:4040;" in (tmp_path / "gen-config" / "nginx-devpi.conf").read_text()
+
+
+def test_what_somebody_changed_in_a_file_is_kept_beside_it(tmp_path: Path) -> None:
+    gen_config(tmp_path)
+    mine = tmp_path / "gen-config" / "nginx-devpi.conf"
+    mine.write_text("# mine\n")
+
+    done = gen_config(tmp_path)
+
+    assert "wrote gen-config/nginx-devpi.conf (what was there is nginx-devpi.conf.old now)" in done.stdout
+    assert mine.with_name("nginx-devpi.conf.old").read_text() == "# mine\n"
+    assert "upstream devpi" in mine.read_text()
+    assert [path.name for path in mine.parent.iterdir() if path.name not in FILES] == ["nginx-devpi.conf.old"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--port", "0"], "--port is 0"),
+        (["--serverdir", "/srv/a\nb"], "control character"),
+        (["--serverdir", "/srv/$HOME"], "a dollar"),
+        (["--serverdir", "/srv/a ;b"], "semicolon"),
+    ],
+    ids=["setting", "newline", "dollar", "semicolon"],
+)
+def test_what_no_file_can_hold_is_refused_and_nothing_is_written(
+    tmp_path: Path, arguments: list[str], words: str
+) -> None:
+    done = gen_config(tmp_path, *arguments)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("fatal: ")
+    assert words in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_where_nothing_can_be_written_is_said_in_words(tmp_path: Path) -> None:
+    (tmp_path / "gen-config").write_text("a file")
+
+    done = gen_config(tmp_path)
+
+    assert (done.returncode, done.stderr) == (1, "fatal: The folder gen-config cannot be written: File exists.\n")
+    assert (tmp_path / "gen-config").read_text() == "a file"
+
+
+def test_a_folder_of_roots_is_mentioned(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+
+    done = gen_config(tmp_path, "--serverdir", "data")
+
+    assert ("the service runs as root" in done.stderr) == (getpass.getuser() == "root")
+
+
+# -- the command line in them -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_a_setting_comes_through_the_command_line(setting: Setting) -> None:
+    value = SPECIAL.get(setting.name, EXAMPLES.get(setting.kind, not setting.default))
+    more = {"tls-cert": "cert.pem", "tls-key": "key.pem"} if setting.name.startswith("tls-") else {}
+    wanted = config.load({**more, setting.name: value}, {})
+
+    got = served_by(services.command(wanted, None))
+
+    if setting.name in services.PATHS:
+        assert getattr(got, setting.key) in (Path.cwd() / str(value), str(Path.cwd() / str(value)))
+    else:
+        assert getattr(got, setting.key) == getattr(wanted, setting.key)
+
+
+def test_a_flag_takes_back_what_the_configuration_file_says(tmp_path: Path) -> None:
+    file = tmp_path / "devpi.yml"
+    file.write_text("devpi-server:\n  read-ahead: no\n  port: 4040\n")
+    wanted = config.load({"read-ahead": "yes"}, {}, str(file))
+
+    got = served_by(services.command(wanted, str(file)))
+
+    assert got == wanted
+    assert got.read_ahead
+
+
+def test_an_odd_path_comes_through_every_file() -> None:
+    made = texts(serverdir=ODD)
+    wanted = services.command(a_config(serverdir=ODD), None)
+
+    cron = made["crontab"].splitlines()[-1]
+    systemd = unit(made["devpi.service"])["Service"]["ExecStart"]
+
+    assert ODD in wanted
+    assert shlex.split(cron.replace(r"\%", "%"))[1 : len(wanted) + 1] == wanted
+    assert not re.search(r"(?<!\\)%", cron)
+    assert shlex.split(program(made["supervisor-devpi.conf"])["command"]) == wanted
+    assert shlex.split(systemd.replace("%%", "%").replace("$$", "$")) == wanted
+    assert plistlib.loads(made["net.devpi.plist"].encode())["ProgramArguments"] == wanted
+    assert f'alias "{ODD}/blobs/";' in made["nginx-devpi.conf"]
+    assert shlex.join(wanted) in made["windows-service.txt"]
+
+
+# -- the files --------------------------------------------------------------------------------
+
+
+def test_cron_starts_it_with_the_machine() -> None:
+    lines = [line for line in texts()["crontab"].splitlines() if not line.startswith("#")]
+
+    assert len(lines) == 1
+    assert re.fullmatch(r'@reboot /\S+/devpi-server --serverdir \S+ >> "\$HOME/devpi-server\.log" 2>&1', lines[0])
+
+
+def test_launchd_restarts_it_and_waits_for_its_end() -> None:
+    made = texts(stop_timeout="50")
+
+    job = plistlib.loads(made["net.devpi.plist"].encode())
+
+    assert job["Label"] == "net.devpi"
+    assert (job["RunAtLoad"], job["KeepAlive"], job["ExitTimeOut"]) == (True, {"SuccessfulExit": False}, 60)
+    assert job["StandardOutPath"] in made["launchd-macos.txt"]
+
+
+def test_supervisor_restarts_it_and_waits_for_its_end(tmp_path: Path) -> None:
+    read = program(texts(stop_timeout="50", serverdir=str(tmp_path))["supervisor-devpi.conf"])
+
+    assert (read["autorestart"], read["stopsignal"], read["stopwaitsecs"]) == ("true", "TERM", "60")
+    assert read["user"] == getpass.getuser()
+
+
+def test_systemd_finds_no_fault_with_the_units(tmp_path: Path) -> None:
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("systemd-analyze is not installed")
+    settings: list[dict[str, Any]] = [
+        {},
+        {"serverdir": ODD, "unix_socket": "/run/devpi/s"},
+        {"listen": ["*:80", "[::1]:1"]},
+    ]
+
+    for number, given in enumerate(settings):
+        place = tmp_path / str(number)
+        genconfig.write(a_config(**given), place)
+        units = [str(place / "devpi.service"), str(place / "devpi.socket")]
+        done = subprocess.run([analyze, "verify", *units], capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        ({"serverdir": "/srv/devpi"}, {"ReadWritePaths": "/srv/devpi", "UMask": "0077", "CapabilityBoundingSet": ""}),
+        ({"serverdir": "/var/lib/devpi"}, {"StateDirectory": "devpi", "StateDirectoryMode": "0700"}),
+        ({"serverdir": "/var/lib/devpi", "x_accel_redirect": "yes"}, {"StateDirectoryMode": "0750", "UMask": "0027"}),
+        ({"serverdir": f"{HOMES}/anna/devpi"}, {"ReadWritePaths": f"{HOMES}/anna/devpi", "ProtectHome": "read-only"}),
+        ({"listen": ["*:443"]}, {"AmbientCapabilities": "CAP_NET_BIND_SERVICE"}),
+        ({"serverdir": "/var/lib/d", "unix_socket": "/run/devpi/sock"}, {"RuntimeDirectory": "devpi"}),
+        ({"stop_timeout": "100"}, {"TimeoutStopSec": "110", "KillMode": "mixed"}),
+        ({}, {"ExecReload": "/bin/kill -HUP $MAINPID", "NoNewPrivileges": "yes", "ProtectSystem": "strict"}),
+        ({}, {"PrivateTmp": "yes", "RestrictAddressFamilies": "AF_UNIX AF_INET AF_INET6", "Restart": "on-failure"}),
+    ],
+    ids=["folder", "state", "shared", "home", "low-port", "socket", "stop", "reload", "hardening"],
+)
+def test_the_unit_gives_just_what_the_server_needs(settings: dict[str, Any], wanted: dict[str, str]) -> None:
+    service = unit(texts(**settings)["devpi.service"])["Service"]
+
+    assert {key: service.get(key) for key in wanted} == wanted
+
+
+@pytest.mark.parametrize(
+    ("settings", "lines"),
+    [
+        ({}, ["ListenStream=127.0.0.1:3141"]),
+        ({"host": "0.0.0.0", "port": "80"}, ["ListenStream=80"]),
+        ({"listen": ["[::1]:3142", "*:3143"]}, ["ListenStream=[::1]:3142", "ListenStream=3143"]),
+        (
+            {"unix_socket": "/run/devpi/50%", "unix_socket_perms": "660"},
+            ["ListenStream=/run/devpi/50%%", "SocketMode=0660"],
+        ),
+    ],
+    ids=["default", "everywhere", "several", "unix"],
+)
+def test_the_socket_unit_listens_where_the_server_would(settings: dict[str, Any], lines: list[str]) -> None:
+    text = texts(**settings)["devpi.socket"]
+
+    section = text.partition("[Socket]\n")[2].partition("\n\n")[0]
+    assert section.splitlines() == [*lines, "Backlog=2048"]
+
+
+def test_a_name_that_is_known_elsewhere_is_left_to_who_knows_it() -> None:
+    made = texts(host="devpi.invalid")
+
+    assert (
+        "# devpi.invalid: no address here; put it in its place.\nListenStream=devpi.invalid:3141\n"
+        in made["devpi.socket"]
+    )
+    assert "server devpi.invalid:3141;" in made["nginx-devpi.conf"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "lines"),
+    [
+        ({}, ["server 127.0.0.1:3141;", "listen 80;", "server_name localhost $hostname;", "location / {"]),
+        ({"host": "0.0.0.0", "port": "99"}, ["server 127.0.0.1:99;"]),
+        ({"listen": ["[::1]:3142", "*:3143"]}, ["server [::1]:3142;"]),
+        ({"unix_socket": "/run/devpi/s"}, ['server "unix:/run/devpi/s";']),
+        ({"tls_cert": "c", "tls_key": "k"}, ["proxy_pass https://devpi;"]),
+        ({"max_request_body_size": "2M"}, [f"client_max_body_size {3 << 20};"]),
+        ({}, ['proxy_set_header X-Outside-Url "$scheme://$http_host";']),
+        (
+            {"outside_url": "https://p.example/index/"},
+            ["listen 80;", "server_name p.example;", "location /index/ {", 'X-Outside-Url "https://p.example/index/";'],
+        ),
+        ({"outside_url": "http://p.example:8080"}, ["listen 8080;"]),
+        ({"outside_url": "http://127.0.0.1:8080"}, ["listen 127.0.0.1:8080;"]),
+    ],
+    ids=["default", "everywhere", "several", "unix", "tls", "size", "no-url", "url", "port", "loopback"],
+)
+@pytest.mark.parametrize("name", ["nginx-devpi.conf", "nginx-devpi-caching.conf"], ids=["plain", "caching"])
+def test_nginx_is_told_where_things_are(name: str, settings: dict[str, Any], lines: list[str]) -> None:
+    text = texts(**settings)[name]
+
+    assert [line for line in lines if line not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("port", "outside", "asking"),
+    [("3141", "http://p.example", 3142), ("8080", "http://p.example:8081", 8082), ("65535", "http://p.example", 65534)],
+)
+def test_the_server_in_the_middle_has_a_port_of_its_own(port: str, outside: str, asking: int) -> None:
+    text = texts(port=port, outside_url=outside)["nginx-devpi-caching.conf"]
+
+    assert f"listen 127.0.0.1:{asking};" in text
+    assert f"server 127.0.0.1:{asking};" in text
+
+
+def test_a_host_that_nginx_cannot_hold_is_refused() -> None:
+    with pytest.raises(SetupError, match="a dollar"):
+        texts(outside_url="http://p.example/$x")

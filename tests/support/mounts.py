@@ -1,0 +1,30 @@
+"""Commands of ours on disks that are full or cannot be written, in a name space of their own."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.server import BIN, clean_env
+
+
+def mounted(folder: Path, options: str, *command: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command that sees `folder` mounted like this; skip where that is not allowed."""
+    mount = f"mount {options} {folder}"
+    probe = subprocess.run(["unshare", "-rm", "sh", "-c", mount], capture_output=True, check=False)
+    if probe.returncode != 0:
+        pytest.skip("no name space of its own can be had here")
+    return subprocess.run(
+        ["unshare", "-rm", "sh", "-c", f'{mount} && exec "$@"', "sh", BIN / command[0], *command[1:]],
+        capture_output=True, text=True, timeout=60, check=False, env=clean_env(),
+    )  # fmt: skip
+
+
+def read_only(folder: Path) -> str:
+    """Options that make a folder one that cannot be written."""
+    return f"--bind {folder} {folder} && mount -o remount,bind,ro"
+
+
+def small_disk(size: str) -> str:
+    """Options for an empty disk with room for `size`, such as 64k."""
+    return f"-t tmpfs -o size={size} none"
