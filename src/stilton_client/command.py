@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -17,7 +18,7 @@ import click
 
 from stilton_client.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_TERMINATED, Failure
 from stilton_client.session import Session
-from stilton_client.terminal import Terminal
+from stilton_client.terminal import Terminal, printable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -92,31 +93,36 @@ def boundary(*, debug: bool) -> Iterator[None]:
     try:
         with _termination():
             yield
-    except Failure as failure:
-        if debug:
-            raise
-        click.secho(failure.what, err=True, fg="red")
-        if failure.advice:
-            click.echo(failure.advice, err=True)
-        sys.exit(failure.code)
-    except Terminated:
-        click.echo("terminated", err=True)
-        sys.exit(EXIT_TERMINATED)
-    except KeyboardInterrupt:
-        click.echo("interrupted", err=True)
-        sys.exit(EXIT_INTERRUPTED)
+    except (click.ClickException, click.exceptions.Exit, click.Abort, SystemExit):
+        raise
+    except (Terminated, KeyboardInterrupt) as ended:
+        click.echo("terminated" if isinstance(ended, Terminated) else "interrupted", err=True)
+        sys.exit(EXIT_TERMINATED if isinstance(ended, Terminated) else EXIT_INTERRUPTED)
     except BrokenPipeError:
         # Whoever read us has enough: `devpi list | head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_FAILED)
-    except (click.ClickException, click.exceptions.Exit, click.Abort, SystemExit):
-        raise
     except Exception as error:
+        failure = _failure(error)
         if debug:
-            raise
-        click.secho(f"internal error: {type(error).__name__}: {error}", err=True, fg="red")
-        click.echo("This is a fault of devpi's client. Run it again with --debug and report what it prints.", err=True)
-        sys.exit(EXIT_FAILED)
+            click.echo(printable("".join(traceback.format_exception(error))), err=True)
+            sys.exit(failure.code)
+        click.secho(printable(failure.what), err=True, fg="red")
+        if failure.advice:
+            click.echo(printable(failure.advice), err=True)
+        sys.exit(failure.code)
+
+
+def _failure(error: Exception) -> Failure:
+    """What to say about an error."""
+    if isinstance(error, Failure):
+        return error
+    if isinstance(error, OSError):
+        return Failure(f"{error.filename or 'the output'} cannot be used: {error.strerror or error}")
+    return Failure(
+        f"internal error: {type(error).__name__}: {error}",
+        "This is a fault of devpi's client. Run it again with --debug and report what it prints.",
+    )
 
 
 @contextlib.contextmanager

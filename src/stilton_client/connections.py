@@ -46,6 +46,11 @@ class Connections:
                 self._pools[key] = urllib3.ProxyManager(bare, proxy_headers=headers, ssl_context=context)
         return self._pools[key]
 
+    def proxy(self, url: str) -> str | None:
+        """The proxy on the way to a URL, without its login."""
+        found = _proxy(url, self._environ)
+        return None if found is None else urls.without_login(found)[0]
+
     def _tls(self, cert: str | None) -> ssl.SSLContext:
         variable = next((name for name in _CA_VARIABLES if self._environ.get(name)), None)
         bundle = self._environ[variable] if variable else None
@@ -67,7 +72,7 @@ def retries(method: str) -> Retry:
     return Retry(
         total=None,
         connect=TRIES - 1,
-        read=again,
+        read=min(again, 1),  # a server that hangs once hangs again
         status=again,
         redirect=5,
         other=0,
@@ -82,8 +87,8 @@ def retries(method: str) -> Retry:
     )
 
 
-def unreachable(url: str, error: Exception) -> Unreachable:
-    """Why no answer came, in one sentence, with the reason under urllib3's layers."""
+def unreachable(url: str, error: Exception, proxy: str | None = None) -> Unreachable:
+    """Why no answer came, in one sentence, with the reason under urllib3's layers. `proxy`: the one on the way."""
     reason: BaseException = error
     while True:
         inner = getattr(reason, "reason", None) or reason.__cause__
@@ -91,11 +96,15 @@ def unreachable(url: str, error: Exception) -> Unreachable:
             break
         reason = inner
     host = urlsplit(url).netloc.rpartition("@")[2]
-    what = f"could not connect to {urls.hidden(url)!r}: {_words(reason)}"
+    what = f"could not connect to {urls.hidden(url)!r}{f' through {proxy}' if proxy else ''}: {_words(reason)}"
+    if "WRONG_VERSION_NUMBER" in str(reason):
+        return Unreachable(what, f"{host} does not speak TLS there: try http://")
     if isinstance(reason, (ssl.SSLError, urllib3.exceptions.SSLError)) or "certificate" in str(reason).lower():
         return Unreachable(
             what, f"Name the authority that signed the certificate of {host}: REQUESTS_CA_BUNDLE=FILE.pem"
         )
+    if proxy:
+        return Unreachable(what, "Is the proxy right? HTTP_PROXY, HTTPS_PROXY and NO_PROXY say which are used.")
     return Unreachable(what, f"Is the server running? Is {host} right? Try `devpi use URL` with its URL.")
 
 

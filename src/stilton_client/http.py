@@ -7,6 +7,7 @@ What a server may see: the login token of that server (X-Devpi-Auth) and the pas
 import base64
 import contextlib
 import json
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -22,7 +23,9 @@ from stilton_client.errors import Failure, Refused
 JSON = "application/json"
 CONNECT_S = 10.0
 # A server may fetch from its upstream before it answers, and push to another server.
-READ_S = 300.0
+READ_S = 60.0
+# From then on the person is told what is waited for.
+PATIENCE_S = 5.0
 MAX_JSON = 512 * 1024 * 1024
 CHUNK = 1 << 16
 
@@ -98,7 +101,7 @@ class Reply:
 
 
 class Http:
-    """Connections to servers. `login_for` says what may be sent to a URL; `debug` hears of each request."""
+    """Connections to servers. `login_for` says what a URL may get; `debug` hears of requests, `note` of long waits."""
 
     def __init__(
         self,
@@ -106,9 +109,11 @@ class Http:
         login_for: Callable[[str], Login],
         *,
         debug: Callable[[str], None],
+        note: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._login_for = login_for
         self._debug = debug
+        self._note = note
         self._connections = Connections(environ, debug)
 
     def api(
@@ -117,8 +122,22 @@ class Http:
         """Send JSON, get JSON. Every HTTP status comes back; raises Unreachable when none came."""
         body = None if data is None else json.dumps(data).encode()
         headers = {"Accept": JSON, "Content-Type": JSON}
-        with self.open(method, url, body=body, headers=headers, login=login, timeout_s=timeout_s) as response:
+        with (
+            self._patience(url),
+            self.open(method, url, body=body, headers=headers, login=login, timeout_s=timeout_s) as response,
+        ):
             return reply(method, url, response)
+
+    @contextlib.contextmanager
+    def _patience(self, url: str) -> Iterator[None]:
+        """Say what is waited for when it takes long."""
+        timer = threading.Timer(PATIENCE_S, self._note, [f"waiting for {urls.host(url)}; Ctrl-C ends it"])
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     @contextlib.contextmanager
     def open(
@@ -153,7 +172,7 @@ class Http:
                 response.release_conn()
                 response.close()
         except (urllib3.exceptions.HTTPError, ValueError) as error:
-            raise connections.unreachable(url, error) from error
+            raise connections.unreachable(url, error, self._connections.proxy(url)) from error
 
     def download(
         self,
@@ -186,7 +205,7 @@ def reply(method: str, url: str, response: urllib3.BaseHTTPResponse) -> Reply:
     kind = (response.headers.get("content-type") or "").partition(";")[0].strip()
     payload: object = {}
     if kind == JSON:
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             payload = json.loads(raw)
     text = raw.decode("utf-8", "replace") if kind == "text/plain" else ""
     final = urljoin(url, response.geturl() or "")

@@ -1,20 +1,21 @@
 """Passwords that the person keeps in a keyring, where the package `keyring` is installed."""
 
-import contextlib
+from collections.abc import Callable
 
 from stilton_client import urls
 
 
-def password(url: str, user: str) -> str | None:
-    """What the keyring holds, if there is one. A keyring that is locked or broken is none."""
+def password(url: str, user: str, warn: Callable[[str], None]) -> str | None:
+    """What the keyring holds, if there is one. One that is locked or broken is none, and said to be so."""
     try:
         import keyring  # noqa: PLC0415 - optional
-        import keyring.errors  # noqa: PLC0415
     except ImportError:
         return None
-    for place in (url, urls.without_slash(url)):
-        with contextlib.suppress(keyring.errors.KeyringError):
+    try:
+        for place in (url, urls.without_slash(url)):
             found = keyring.get_password(place, user)
             if found is not None:
                 return str(found)
+    except Exception as error:  # noqa: BLE001 - backends are other people's code, and raise what they like
+        warn(f"the keyring cannot be asked ({type(error).__name__}: {error})")
     return None

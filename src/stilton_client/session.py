@@ -52,7 +52,7 @@ class Session:
         self.environ = environ
         self.cwd = cwd
         self.state = State(clientdir, environ)
-        self.http = Http(environ, self.login_for, debug=terminal.debug)
+        self.http = Http(environ, self.login_for, debug=terminal.debug, note=terminal.note)
 
     @property
     def root(self) -> str:
@@ -118,9 +118,12 @@ class Session:
             # A login that has ended must not keep anybody from looking.
             reply = self.http.api("GET", urls.child(url, "+api"), login=Login(None, sent.basic, sent.cert))
         if not reply.ok:
-            raise Refused(reply.status, reply.refusal(), "Is this the URL of an index server?")
-        if not isinstance(reply.result, dict) or not isinstance(reply.result.get("login"), str):
+            known = isinstance(reply.payload, dict) and bool(reply.message)
+            advice = "See what there is: devpi use -l" if known else "Is this the URL of an index server?"
+            raise Refused(reply.status, reply.refusal(), advice)
+        if not isinstance(reply.result, dict) or not _is_api(reply.result):
             raise Failure(f"{urls.hidden(url)} is no index server: its answer is not understood", "Check the URL.")
+        _check_place(url, reply.result)
         return reply.result
 
     def api(self, method: str, url: str, data: object = None, *, type: str | None = None) -> Reply:  # noqa: A002
@@ -135,7 +138,9 @@ class Session:
     def refused(self, reply: Reply) -> Refused:
         """The error of an answer, with what to do about it; forgets a login that has ended."""
         advice = ""
-        if reply.status in (401, 403):
+        if "non-volatile" in reply.message:
+            advice = "It keeps what it has: devpi remove --force, or first devpi index NAME volatile=True"
+        elif reply.status in (401, 403):
             advice = self._who_advice(reply.url)
         return Refused(reply.status, reply.refusal(), advice)
 
@@ -158,7 +163,7 @@ class Session:
         user = sent.token[0]
         if self.has_login_ended(root):
             return f"The login of {user!r} has ended: devpi login {user}"
-        return f"You are logged in as {user!r}, who may not do this."
+        return f"You are logged in as {user!r}."
 
     @cached_property
     def _override(self) -> Index | None:
@@ -206,6 +211,30 @@ class Session:
     def _user_at(self, root: str) -> str | None:
         token = self.state.token(root)
         return token[0] if token else None
+
+
+def _is_api(result: Mapping[str, Any]) -> bool:
+    """Whether an answer of `+api` has what is needed, and only text that can be a URL."""
+    found = [result.get(name) for name in ("login", "index", "simpleindex", "pypisubmit")]
+    return isinstance(found[0], str) and all(
+        url is None or (isinstance(url, str) and url.isprintable() and " " not in url) for url in found
+    )
+
+
+def _check_place(url: str, result: Mapping[str, Any]) -> None:
+    """Raises Failure when a login would go elsewhere, or in the clear: logins belong to the server that is asked."""
+    login = urljoin(url, str(result["login"]))
+    if url.startswith("https:") and not login.startswith("https:"):
+        raise Failure(
+            f"{urls.hidden(url)} says that logins go to {urls.hidden(login)}, in the clear",
+            "Have the proxy send X-Outside-Url, or start the server with --outside-url https://...",
+        )
+    for name in ("index", "simpleindex", "pypisubmit"):
+        if result.get(name) and not urls.same_server(login, urljoin(login, str(result[name]))):
+            raise Failure(
+                f"{urls.hidden(url)} contradicts itself: logins go to {urls.hidden(login)}, {name} is elsewhere",
+                "Its operator has to set --outside-url.",
+            )
 
 
 def index_of(result: Mapping[str, Any], url: str) -> Index | None:

@@ -32,7 +32,7 @@ class State:
         self._environ = environ
         self._auth_path = clientdir / "auth.json"
         self.current_path = self._find_current()
-        self.current: dict[str, Any] = _read(self.current_path)
+        self.current: dict[str, Any] = _checked(_read(self.current_path), self.current_path)
         self._auth: dict[str, Any] = _read(self._auth_path)
 
     @property
@@ -161,6 +161,17 @@ def _closest(table: dict[str, Any], url: str) -> Any:  # noqa: ANN401 - what the
         if candidate in table:
             return table[candidate]
     return None
+
+
+_TEXTS = ("index", "login", "pypisubmit", "simpleindex", "username", "venvdir")
+
+
+def _checked(current: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Raises Failure where something stands that nobody wrote who knew what it is for."""
+    for name in _TEXTS:
+        if not isinstance(current.get(name), str | None):
+            raise Failure(f"{path} is damaged: {name} is no text", "Move it away and run `devpi use`.")
+    return current
 
 
 def _read(path: Path) -> dict[str, Any]:

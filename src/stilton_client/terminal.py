@@ -7,6 +7,7 @@ Without a terminal (or with NO_COLOR, TERM=dumb) everything is plain text. With 
 import contextlib
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -16,6 +17,8 @@ import click
 from stilton_client.errors import Failure
 
 MEGABYTE = 1e6
+# C0 without tab and line feed, DEL, C1; and what turns the direction of text around.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 class Bar(Protocol):
@@ -61,20 +64,20 @@ class Terminal:
     def note(self, text: str) -> None:
         """What is going on, for people only: never in a pipe's way."""
         if not self.as_json:
-            click.secho(text, err=True, color=self._colour)
+            click.secho(printable(text), err=True, color=self._colour)
 
     def warn(self, text: str) -> None:
         """Something that may surprise."""
-        click.secho(f"warning: {text}", err=True, fg="yellow", color=self._colour)
+        click.secho(f"warning: {printable(text)}", err=True, fg="yellow", color=self._colour)
 
     def error(self, text: str) -> None:
         """Something that did not work."""
-        click.secho(text, err=True, fg="red", color=self._colour)
+        click.secho(printable(text), err=True, fg="red", color=self._colour)
 
     def debug(self, text: str) -> None:
         """What only somebody who looks for a fault wants to know. Never a secret."""
         if self.debugging:
-            click.secho(f"[debug] {text}", err=True, color=self._colour)
+            click.secho(f"[debug] {printable(text)}", err=True, color=self._colour)
 
     def data(self, value: object) -> None:
         """The result itself, for programs: printed with `--json` only."""
@@ -120,25 +123,30 @@ class Terminal:
         return self.ask_line().strip()
 
     @staticmethod
-    def ask_line() -> str:
-        """The next line of standard input. Raises Failure at its end."""
+    def ask_line(advice: str = "Run it with -y to say yes to every question.") -> str:
+        """The next line of standard input. Raises Failure, with this advice, at its end."""
         answer = sys.stdin.readline()
         if not answer:
-            raise Failure("nobody is there to answer", "Run it with -y to say yes to every question.")
+            raise Failure("nobody is there to answer", advice)
         return answer.rstrip("\r\n")
 
     def ask_secret(self, question: str) -> str:
         """A password, not shown while it is typed; the first line of standard input where that is no terminal."""
         if not sys.stdin.isatty():
             click.echo(question, err=True)
-            return self.ask_line()
+            return self.ask_line("A password is typed on a terminal, a line of standard input, or in the keyring.")
         import getpass  # noqa: PLC0415 - most commands ask for nothing
 
         return getpass.getpass(question)
 
     def _say(self, text: str, **style: Any) -> None:  # noqa: ANN401 - click's
         if not self.as_json:
-            click.secho(text, color=self._colour, **style)
+            click.secho(printable(text), color=self._colour, **style)
+
+
+def printable(text: str) -> str:
+    """Text of a server or a file as it may go to a terminal: without what would drive it."""
+    return _CONTROL.sub("\ufffd", text)
 
 
 def print_json(value: object) -> None:
@@ -162,7 +170,7 @@ def _draw(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
     table = Table(*headers, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        table.add_row(*map(Text, row))  # what servers send is text, never markup
+        table.add_row(*(Text(printable(cell)) for cell in row))  # what servers send is text, never markup
     Console().print(table)
 
 

@@ -1,5 +1,6 @@
 """URLs as text: joined, shortened, split from what must not be shown. No I/O."""
 
+import re
 from collections.abc import Iterator
 from urllib.parse import quote, unquote, urlencode, urljoin, urlsplit, urlunsplit
 
@@ -90,7 +91,10 @@ def with_login(url: str, user: str, password: str) -> str:
 
 def hidden(url: str) -> str:
     """The URL as it may be shown: a password in it becomes `****`, and so does a user whose name may be a token."""
-    bare, login = without_login(url)
+    try:
+        bare, login = without_login(url)
+    except ValueError:  # it cannot be one
+        return re.sub("//[^/]*@", "//****@", url)
     if login is None:
         return url
     user, password = login

@@ -17,6 +17,10 @@ from typing import Any
 
 BIN = Path(sys.executable).parent
 START_WITHIN_S = 20.0
+# What no server of this suite may ever write into its log: passwords of its users, login tokens, a URL's login.
+SECRETS = re.compile(
+    r"a good password|the password of root|stilton-login-\w[\w.-]{8,}|X-Devpi-Auth: *\w{8,}|://[^/\s:@*]+:(?!\*\*\*\*@)[^/\s@]+@"
+)
 
 
 @dataclass
@@ -120,6 +124,8 @@ def a_server(
                 process.wait(15)
             except subprocess.TimeoutExpired:
                 server.kill()
+    told = SECRETS.findall(server.log())
+    assert not told, f"secrets in the log: {told}"
 
 
 def _wait(server: Server, ready: str) -> None:

@@ -547,7 +547,8 @@ def test_a_restore_that_was_killed_is_no_server_and_goes_on_when_it_is_run_again
 def limited(command: str, *arguments: str, limit_bytes: int) -> "subprocess.CompletedProcess[str]":
     """Run it where no file may grow beyond a limit."""
     return subprocess.run(
-        [BIN / command, *arguments], capture_output=True, text=True, timeout=60, check=False, env=clean_env(),
+        [BIN / command, *arguments], capture_output=True, text=True, timeout=60, check=False,
+        env=clean_env(COVERAGE_PROCESS_CONFIG=""),  # coverage could not write its data either
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes)),
     )  # fmt: skip
 

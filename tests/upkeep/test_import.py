@@ -728,17 +728,16 @@ def test_killed_at_any_point_it_is_no_server_and_goes_on_when_run_again(tmp_path
     assert whole(server)
 
 
-def test_a_server_that_was_made_beside_an_unfinished_import_is_left_alone(tmp_path: Path) -> None:
+def test_no_server_is_made_over_an_unfinished_import(tmp_path: Path) -> None:
     dump, _ = damaged(tmp_path, "missing")
     do_import(tmp_path / "server", dump)
-    run("devpi-init", "--serverdir", str(tmp_path / "server"), "--no-root-pypi")
-    uuid = ServerDir(tmp_path / "server").uuid()
 
-    done = do_import(tmp_path / "server", dump)
+    for command in (["devpi-init"], ["devpi-server", "--init"]):
+        done = run(command[0], "--serverdir", str(tmp_path / "server"), *command[1:], "--no-root-pypi")
 
-    assert done.status == 1
-    assert "already contains devpi-server data" in done.err
-    assert ServerDir(tmp_path / "server").uuid() == uuid
+        assert done.returncode == 1
+        assert "holds an import or a restore that was interrupted: run the same command again" in done.stderr
+        assert not (tmp_path / "server" / ".nodeinfo").exists()
 
 
 def test_a_full_disk_is_said_as_such_and_the_import_goes_on_when_there_is_room(tmp_path: Path) -> None:

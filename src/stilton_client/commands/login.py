@@ -4,7 +4,7 @@ import click
 
 from stilton_client import keyrings
 from stilton_client.command import command
-from stilton_client.errors import Failure
+from stilton_client.errors import Failure, Refused
 from stilton_client.session import Session
 
 HOUR_S = 3600
@@ -32,10 +32,13 @@ def login_(session: Session, username: str | None, password: str | None, *, pass
     if password_stdin:
         password = out.ask_line()
     elif password is None:
-        password = keyrings.password(root, user)
+        password = keyrings.password(root, user, out.warn)
     if password is None:
         password = out.ask_secret(f"password for user {user} at {root}: ")
-    reply = session.api("POST", session.state.login_url, {"user": user, "password": password})
+    reply = session.http.api("POST", session.state.login_url, {"user": user, "password": password})
+    if not reply.ok:
+        wrong = f"The name or the password is not right. Names: devpi user -l (at {root})."
+        raise Refused(reply.status, reply.refusal(), wrong if reply.status == 401 else "The server's log says more.")
     if not isinstance(reply.result, dict) or not isinstance(reply.result.get("password"), str):
         raise Failure(f"{root} answered the login with something that is not understood")
     session.state.log_in(root, user, reply.result["password"])

@@ -90,7 +90,7 @@ def _outside(session: Session, source: Index, name: str, options: dict[str, Any]
         session.terminal.note(f"using pypirc {path}")
     password = repository.password
     if password is None:
-        password = keyrings.password(repository.url, repository.username)
+        password = keyrings.password(repository.url, repository.username, session.terminal.warn)
     if password is None:
         password = session.terminal.ask_secret(f"password for user {repository.username} at {repository.url}: ")
     request = {"posturl": repository.url, "username": repository.username, "password": password}

@@ -53,7 +53,12 @@ class Place:
 @click.option("-u", "--user", metavar="USER", help="with --list: of this user only; else: which login to use")
 @click.option("--delete", is_flag=True, help="forget the server, and give back the configuration files of --set-cfg")
 @click.option("--client-cert", metavar="PEM", help="certificate to show to the server (deprecated)")
-@click.option("--show-config", metavar="TOOL", help=f"print what to paste for a tool: {', '.join(snippets.tools())}")
+@click.option(
+    "--show-config",
+    metavar="TOOL",
+    shell_complete=lambda _ctx, _param, typed: [tool for tool in snippets.tools() if tool.startswith(typed)],
+    help=f"print what to paste for a tool: {', '.join(snippets.tools())}",
+)
 def use_(session: Session, url: str | None, **options: Any) -> int:  # noqa: ANN401 - click's
     """Show or choose the server, index and virtual environment that the other commands are about.
 
@@ -69,7 +74,9 @@ def use_(session: Session, url: str | None, **options: Any) -> int:  # noqa: ANN
         _list(session, place, options["user"])
         return 0
     if options["show_config"]:
-        session.terminal.line(_snippet(session, place, options["show_config"]).rstrip("\n"))
+        text = _snippet(session, place, options["show_config"])
+        session.terminal.line(text.rstrip("\n"))
+        session.terminal.data({"tool": options["show_config"], "text": text})
         return 0
     return _show(session, place, options)
 
@@ -105,7 +112,9 @@ def _place(session: Session, url: str | None, options: Mapping[str, Any]) -> Pla
 def _absolute(session: Session, url: str) -> str:
     """Raises Failure for what cannot be one."""
     if urls.is_http(url):
-        return url.rstrip("/")
+        return url.rstrip("/").removesuffix("/+simple")
+    if ":" in url.partition("/")[0] and "://" not in url:
+        raise Failure(f"invalid URL: {url}", f"Write http://{url} or https://{url}.", code=EXIT_USAGE)
     if "://" in url or "@" in url:
         raise Failure(f"invalid URL: {urls.hidden(url)}", "Write http://HOST:PORT or https://HOST.", code=EXIT_USAGE)
     root = session.state.root
@@ -215,6 +224,8 @@ def _login(session: Session, place: Place | None, wanted: str | None) -> str | N
     if place is None:
         return None
     if wanted is not None and wanted != session.state.current.get("username"):
+        if session.state.user(wanted) is None:
+            raise Failure(f"no login of {wanted!r} is stored for {place.root}", f"Log in: devpi login {wanted}")
         session.state.update(username=wanted)
     token = session.state.token(place.root)
     if token is None or session.has_login_ended(place.root):
