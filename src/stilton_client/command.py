@@ -102,7 +102,7 @@ def boundary(*, debug: bool) -> Iterator[None]:
         # Whoever read us has enough: `devpi list | head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_FAILED)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the boundary of every command
         failure = _failure(error)
         if debug:
             click.echo(printable("".join(traceback.format_exception(error))), err=True)
