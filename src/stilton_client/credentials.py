@@ -1,14 +1,16 @@
 """The login that a child process gets, so that pip and uv can use an index as the person; and how it is hidden again.
 
-A child gets it in its environment only: a command line is for everybody on the machine to read.
+A child gets it in a file (`netrcfile`): a command line is for everybody on the machine to read, and what stands in the
+environment pip puts on the command lines of its own children.
 """
 
 import base64
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from stilton_client import urls
+from stilton_client import netrcfile, urls
 from stilton_client.http import Login
 from stilton_client.session import Index, Session
 
@@ -16,27 +18,29 @@ from stilton_client.session import Index, Session
 SHORT = 8
 
 
-def lent(session: Session, index: Index) -> dict[str, str]:
-    """What makes a child's pip and uv use an index as the person; it is a secret."""
+@contextlib.contextmanager
+def lent(session: Session, index: Index) -> Iterator[dict[str, str]]:
+    """Variables that make a child's pip and uv use an index as the person, while it lasts. Raises Failure."""
     ours = session.state.root is not None and urls.same_server(index.root, session.state.root)
     trusted = ours and bool(session.state.current.get("settrusted"))
-    return index_environment(index.simple, session.login_for(index.simple), session.environ, trusted=trusted)
+    login = session.login_for(index.simple)
+    with netrcfile.written(index.simple, login_of(login), session.environ) as named:
+        yield {**index_environment(index.simple, login, session.environ, trusted=trusted), **named}
 
 
 def login_of(login: Login) -> tuple[str, str] | None:
-    """The one login that fits into a URL: nothing gets past a web server in front without its own."""
+    """The one login that a request can carry: nothing gets past a web server in front without its own."""
     return login.basic or login.token
 
 
 def index_environment(simple: str, login: Login, environ: Mapping[str, str], *, trusted: bool) -> dict[str, str]:
-    """Variables that make pip and uv use an index as the person; they are secrets.
+    """Variables that make pip and uv use an index; of the login only the user's name, for uv.
 
     `trusted`: without https, or with a certificate that nobody vouches for.
     """
-    pair = login_of(login)
-    url = urls.with_login(simple, *pair) if pair else simple
+    known = for_uv(simple, login)
     # UV_INDEX_URL is for uv before 0.4.23.
-    added = {"PIP_INDEX_URL": url, "UV_INDEX_URL": url, "UV_DEFAULT_INDEX": url}
+    added = {"PIP_INDEX_URL": simple, "UV_INDEX_URL": known, "UV_DEFAULT_INDEX": known}
     if login.cert:
         added |= {"PIP_CLIENT_CERT": login.cert, "SSL_CLIENT_CERT": login.cert}
     if trusted:
@@ -44,6 +48,16 @@ def index_environment(simple: str, login: Login, environ: Mapping[str, str], *, 
         for name in ("PIP_TRUSTED_HOST", "UV_INSECURE_HOST"):
             added[name] = f"{environ.get(name, '')} {host}".strip()
     return added
+
+
+def for_uv(simple: str, login: Login) -> str:
+    """The URL with a user's name in it: else uv looks for a password only where it is turned away."""
+    user, password = login_of(login) or ("", "")
+    # Without a password the user may be the secret.
+    if not (user and password):
+        return simple
+    parts = urlsplit(simple)
+    return parts._replace(netloc=f"{quote(user, safe='')}@{parts.netloc}").geturl()
 
 
 def without_login(document: Any, login: Login) -> Any:  # noqa: ANN401 - JSON

@@ -115,10 +115,15 @@ def read(name: str, text: str) -> Lock:
     assert reader is not None
     try:
         data = json.loads(text) if name == "Pipfile.lock" else tomllib.loads(text)
-        return reader(data)
+        lock = reader(data)
     except (ValueError, TypeError, KeyError, AttributeError, PylockValidationError) as error:
         # Errors of JSON, TOML, markers and versions are ValueErrors.
-        raise Failure(f"{name} is not understood: {error}", "Lock again with the tool that wrote it.") from error
+        raise Failure(
+            f"{name} is not understood: {error}", "Lock again with the tool that wrote it, or take a newer devpi."
+        ) from error
+    if _is_empty(name, data):
+        raise Failure(f"{name} has no packages", "Lock again with the tool that wrote it.")
+    return lock
 
 
 def _reader(name: str) -> Callable[[Mapping[str, Any]], Lock] | None:
@@ -126,6 +131,13 @@ def _reader(name: str) -> Callable[[Mapping[str, Any]], Lock] | None:
         if re.fullmatch(pattern, name):
             return reader
     return None
+
+
+def _is_empty(name: str, data: Mapping[str, Any]) -> bool:
+    """Whether it has nothing, not even a project of its own."""
+    if name == "Pipfile.lock":
+        return not any(data[group] for group in data if group != "_meta")
+    return not (data.get("package") or data.get("packages"))
 
 
 def _standard(data: Mapping[str, Any]) -> Lock:

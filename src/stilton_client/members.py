@@ -6,7 +6,7 @@ Refused by name:
     links     to somewhere else, or by way of another link; members below a link; hard links to anything but a file
               that came before
     devices, pipes and whatever else is neither a file, a folder nor a link
-    bombs     more members or bytes than LIMITS
+    bombs     more members or bytes than its Limits
 """
 
 import enum
@@ -28,8 +28,17 @@ class Limits:
     size_bytes: int
 
 
-# The largest source distributions have tens of thousands of files and some hundred megabytes.
-LIMITS = Limits(members=100_000, size_bytes=4 * 2**30)
+# The largest source distributions have tens of thousands of files and some hundred megabytes; a server of ours takes
+# none that grows more than fifty times, but for small ones.
+MAX_MEMBERS = 100_000
+MAX_RATIO = 50
+SMALL_BYTES = 64 * 2**20
+LARGE_BYTES = 2**30
+
+
+def limits(archive_bytes: int) -> Limits:
+    """What an archive of so many bytes may become."""
+    return Limits(MAX_MEMBERS, min(max(SMALL_BYTES, MAX_RATIO * archive_bytes), LARGE_BYTES))
 
 
 class Kind(enum.Enum):
@@ -61,7 +70,7 @@ def can_unpack(filename: str) -> bool:
     return filename.endswith(_ARCHIVES)
 
 
-def judge(members: Iterable[Member], limits: Limits = LIMITS) -> None:
+def judge(members: Iterable[Member], limits: Limits) -> None:
     """Raises Unsafe unless all members together stay in their folder. Reads no further than the first bad one."""
     seen: dict[tuple[str, ...], Member] = {}
     total = 0

@@ -84,9 +84,11 @@ class Priming:
         names = [each for each in sources.names if self._is_offered(Asked(each))]
         if not names and not sources.files:
             return
-        installer = resolvers.resolver(self.session, self.simple)
         question = Question(tuple(map(str, names)), sources.files)
-        with self.session.terminal.progress("resolving", len(self.targets)) as bar:
+        with (
+            resolvers.resolver(self.session, self.simple) as installer,
+            self.session.terminal.progress("resolving", len(self.targets)) as bar,
+        ):
             for target in self.targets:
                 try:
                     answer = installer.resolve(question, target)

@@ -1,12 +1,13 @@
 """Resolution: an installer says which versions it would take from an index, and installs nothing.
 
-pip is asked, as a child: what it will want later is what it wants now. Where there is no pip, uv. The index's URL
-with the login in it stands in the child's environment, which only its owner can read, never on its command line.
+pip is asked, as a child: what it will want later is what it wants now. Where there is no pip, uv. The login
+is lent to the child in a file (`netrcfile`), never on a command line, its own or that of a child of its own.
 
 pip can be told other platform tags but not other markers (pip's issue 11198): for another target it is started with
 the target's values of the markers.
 """
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -14,14 +15,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from packaging.utils import canonicalize_name
 
-from stilton_client import urls, uvcompile
+from stilton_client import credentials, netrcfile, urls, uvcompile
 from stilton_client.errors import Failure
 from stilton_client.pins import Pin
 from stilton_client.session import Session
@@ -61,9 +62,15 @@ class Resolver(Protocol):
         """What a target would get. Raises Failure with the installer's own reason."""
 
 
-def resolver(session: Session, simple: str) -> Resolver:
-    """pip, or uv, for an index's pages. Raises Failure when there is neither."""
-    environment = _environment(session, simple)
+@contextlib.contextmanager
+def resolver(session: Session, simple: str) -> Iterator[Resolver]:
+    """pip, or uv, for an index's pages, which has the login while it lasts. Raises Failure when there is neither."""
+    pair = credentials.login_of(session.login_for(simple))
+    with netrcfile.written(simple, pair, session.environ) as named:
+        yield _found(session, {**_environment(session, simple), **named})
+
+
+def _found(session: Session, environment: Mapping[str, str]) -> Resolver:
     if importlib.util.find_spec("pip") is not None:
         return Pip(environment, session.cwd)
     uv = shutil.which("uv", path=session.environ.get("PATH"))
@@ -129,11 +136,8 @@ _PIP_INSTALL = ("install", "--dry-run", "--ignore-installed", "--no-cache-dir", 
 
 
 def _environment(session: Session, simple: str) -> dict[str, str]:
-    """Of the child: nothing that leads it to another index. Holds a secret."""
+    """Of the child: nothing that leads it to another index."""
     login = session.login_for(simple)
-    # Where a web server stands in front, its password opens the door.
-    pair = login.basic or login.token
-    url = urls.with_login(simple, *pair) if pair else simple
     kept = {name: value for name, value in session.environ.items() if not name.startswith(("PIP_", "UV_"))}
     kept |= {name: session.environ[name] for name in _KEPT if name in session.environ}
     bundle = next((session.environ[name] for name in _CA_VARIABLES if session.environ.get(name)), None)
@@ -146,8 +150,8 @@ def _environment(session: Session, simple: str) -> dict[str, str]:
         "PIP_CONFIG_FILE": os.devnull,
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_NO_INPUT": "1",
-        "PIP_INDEX_URL": url,
-        "UV_DEFAULT_INDEX": url,
+        "PIP_INDEX_URL": simple,
+        "UV_DEFAULT_INDEX": credentials.for_uv(simple, login),
         "UV_NO_CONFIG": "1",
         "UV_PYTHON_DOWNLOADS": "never",
         "NO_COLOR": "1",

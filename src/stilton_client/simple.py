@@ -4,6 +4,7 @@ JSON (PEP 691) where the server has it, else HTML (PEP 503, 592, 658). Files who
 (installers of Windows, eggs) are left out: no installer takes them.
 """
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from stilton_client.errors import Failure, Refused
 from stilton_client.http import MAX_JSON, Http
 
 JSON = "application/vnd.pypi.simple.v1+json"
+PROBLEM = "application/problem+json"
 ACCEPT = f"{JSON}, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 SDISTS = (".tar.gz", ".zip", ".tar.bz2", ".tgz", ".tar.xz", ".tar")
 
@@ -80,7 +82,7 @@ Page = tuple[File, ...]
 
 
 def page(http: Http, simple: str, project: str) -> Page | None:
-    """What an index offers of a project; None: it has no such project. `simple`: the index's pages.
+    """What an index offers of a project; None: it has no such project, and says no more. `simple`: the index's pages.
 
     Raises Refused for any other answer, Unreachable for none, Failure for one that is not understood.
     """
@@ -90,10 +92,11 @@ def page(http: Http, simple: str, project: str) -> Page | None:
         status, reason = response.status, response.reason or ""
         kind = (response.headers.get("content-type") or "").partition(";")[0].strip().lower()
         base = urls.join(url, response.geturl() or "")
-    if status == 404:
+    said = _detail(kind, body)
+    if status == 404 and not said:
         return None
     if status != 200:
-        raise Refused(status, f"GET {urls.hidden(url)}\n{status} {reason}")
+        raise Refused(status, f"GET {urls.hidden(url)}\n{said or f'{status} {reason}'}")
     try:
         return read(kind, body.decode("utf-8", "replace"), base)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -104,6 +107,15 @@ def read(kind: str, text: str, base: str) -> Page:
     """The files of a page of this media type that stands at `base`. Raises ValueError, TypeError and the like."""
     found = _json(json.loads(text), base) if kind == JSON else _html(text, base)
     return tuple(file for file in found if file.version is not None)
+
+
+def _detail(kind: str, body: bytes) -> str:
+    """Why there is no page, in the server's words (RFC 9457)."""
+    if kind != PROBLEM:
+        return ""
+    with contextlib.suppress(ValueError, RecursionError, AttributeError):
+        return " ".join(str(json.loads(body).get("detail") or "").split())
+    return ""
 
 
 def _json(page: Any, base: str) -> list[File]:  # noqa: ANN401 - what a server sent

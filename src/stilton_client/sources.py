@@ -17,6 +17,9 @@ from stilton_client.errors import EXIT_USAGE, Failure
 from stilton_client.locks import Lock
 from stilton_client.requirements import Asked, Line
 
+# What ends so is meant as a file.
+_SUFFIXES = (".txt", ".in", ".toml", ".lock")
+
 
 @dataclass(frozen=True)
 class Sources:
@@ -72,6 +75,8 @@ def _is_known(path: Path) -> bool:
 def _name(word: str, path: Path) -> Requirement:
     if path.suffix and path.is_file():
         raise Failure(f"{word!r} is a file of unknown kind", "For a requirement file: -r FILE.", code=EXIT_USAGE)
+    if path.suffix in _SUFFIXES:
+        raise Failure(f"{word}: no such file", "Name a file that exists; a project of that name as 'NAME>=0'.")
     try:
         found = Requirement(word)
     except InvalidRequirement as error:

@@ -62,7 +62,7 @@ def tox(session: Session) -> list[str]:
         return [str(found)]
     if importlib.util.find_spec("tox") is not None:
         return [sys.executable, "-m", "tox"]
-    raise Failure("no tox binary found", "Install it: pip install tox, or this command with it: stilton[test]")
+    raise Failure("no tox binary found", "Install it: pip install tox, or beside this: pip install 'stilton[test]'")
 
 
 def prepared(session: Session, candidate: Candidate, ways: Ways, folder: Path) -> list[Job]:
@@ -85,8 +85,12 @@ def prepared(session: Session, candidate: Candidate, ways: Ways, folder: Path) -
 
 def tested(session: Session, index: Index, job: Job, *, upload: bool) -> Outcome:
     """Run tox, then post what it reports, however it ended: tox ends with 2 also when the tests' command does."""
-    environ = {**session.environ, **credentials.lent(session, index)}
-    status = children.run(Child(job.line, job.sources, environ), session.terminal)
+    with credentials.lent(session, index) as lent:
+        # tox 3 hands NETRC on to pip if it is told so, tox 4 by itself since 4.23; overriding its pass_env would undo
+        # what a configuration says under the older name, passenv.
+        passed = {"TOX_TESTENV_PASSENV": f"{session.environ.get('TOX_TESTENV_PASSENV', '')} NETRC".strip()}
+        environ = {**session.environ, **passed, **lent}
+        status = children.run(Child(job.line, job.sources, environ), session.terminal)
     result, message = _hand_in(session, index, job) if upload else ("kept", "")
     return Outcome(job.candidate.project, job.candidate.version, job.link.href, status, result, message)
 

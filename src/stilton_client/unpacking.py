@@ -11,9 +11,9 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from stilton_client import tarstreams
+from stilton_client import members, tarstreams
 from stilton_client.errors import Failure
-from stilton_client.members import LIMITS, Kind, Limits, Member, Unsafe, judge
+from stilton_client.members import Kind, Limits, Member, Unsafe, judge
 from stilton_client.tarstreams import TooMuch
 
 CHUNK = 1 << 16
@@ -22,9 +22,13 @@ _BROKEN = (*tarstreams.BROKEN, zipfile.BadZipFile)
 _HARM = "Somebody may want to do harm with it: look at it before you use it."
 
 
-def unpack(archive: Path, folder: Path, limits: Limits = LIMITS) -> None:
-    """Write the members of a tar or zip below `folder`. Raises Unsafe, and Failure when the archive is damaged."""
+def unpack(archive: Path, folder: Path, limits: Limits | None = None) -> None:
+    """Write the members of a tar or zip below `folder`; `limits`: if none, those for its size.
+
+    Raises Unsafe, and Failure when the archive is damaged.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    limits = limits or members.limits(archive.stat().st_size)
     refused = f"{archive.name} is not unpacked"
     try:
         (_unpack_zip if archive.name.endswith(".zip") else _unpack_tar)(archive, folder, limits)

@@ -22,6 +22,7 @@ from stilton_client.errors import Failure
 from stilton_client.pins import Pin, holds
 from stilton_client.targets import Target
 
+VERSION = 1
 _OWN = ("editable", "virtual")
 _Table = Mapping[str, Any]
 
@@ -76,7 +77,9 @@ class Graph:
 
 
 def read(data: _Table) -> Graph:
-    """A parsed uv.lock. Raises KeyError, TypeError and the like when it is none."""
+    """A parsed uv.lock. Raises ValueError, KeyError, TypeError and the like when it is none."""
+    if data.get("version") != VERSION:
+        raise ValueError(f"its version is {data.get('version')}, only {VERSION} is known here")
     packages = tuple(data.get("package", ()))
     manifest = data.get("manifest", {})
     roots = [{"name": each["name"]} for each in packages if _kind(each) in _OWN]

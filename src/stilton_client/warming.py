@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 from stilton_client import simple, urls
 from stilton_client.errors import Failure, Refused, Unreachable
 from stilton_client.http import CHUNK, Http, Reply
+from stilton_client.http import reply as http_reply
 from stilton_client.pins import spelled
 from stilton_client.session import Session
 from stilton_client.simple import Page
@@ -102,7 +103,8 @@ def _read_once(http: Http, job: Job, heard: Callable[[int], None]) -> Read:
     with http.open("GET", job.url, headers={"Accept": "*/*", "Accept-Encoding": "identity"}) as response:
         place = urls.join(job.url, response.geturl() or "")
         if response.status != 200:
-            return Read(job, 0, f"{response.status} {response.reason or ''}".rstrip())
+            said = http_reply("GET", job.url, response).message
+            return Read(job, 0, said or f"{response.status} {response.reason or ''}".rstrip())
         if not urls.same_server(place, job.url):
             return Read(job, 0, f"the server keeps no copy, it sends to {urls.host(place)}")
         for chunk in response.stream(CHUNK):

@@ -201,10 +201,10 @@ def test_a_lock_of_a_script_begins_at_its_requirements_and_one_of_nothing_takes_
         for name in ("a", "b")
     )
 
-    assert pinned(locks.read("tool.py.lock", f'[manifest]\nrequirements = [{{ name = "a" }}]\n{packages}')) == {
-        "a": "1.0"
-    }
-    assert pinned(locks.read("uv.lock", packages)) == {"a": "1.0", "b": "1.0"}
+    assert pinned(
+        locks.read("tool.py.lock", f'version = 1\n[manifest]\nrequirements = [{{ name = "a" }}]\n{packages}')
+    ) == {"a": "1.0"}
+    assert pinned(locks.read("uv.lock", f"version = 1\n{packages}")) == {"a": "1.0", "b": "1.0"}
 
 
 # -- poetry.lock, pdm.lock, Pipfile.lock ----------------------------------------------------------

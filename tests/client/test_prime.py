@@ -125,6 +125,30 @@ def test_what_was_primed_installs_with_pip_and_uv_when_upstream_is_gone(site: Si
     assert not [path for path in again if path.startswith("/files/")]
 
 
+def test_what_an_offline_server_does_not_hold_is_told_in_its_own_words(tmp_path: Path) -> None:
+    held, bare = a_wheel("held", "1.0"), a_wheel("bare", "1.0")
+    with Threaded() as upstream:
+        upstream.add("held", held)
+        upstream.add("bare", bare)
+        made = run("devpi-init", "--serverdir", str(tmp_path / "s"), "--mirror-url", upstream.url)
+        assert made.returncode == 0, made.stderr
+        with a_server(tmp_path / "s") as server:
+            devpi = Client(server, upstream, tmp_path)
+            devpi.lines("devpi prime --no-deps held --index SERVER/root/pypi")
+            server.get("/root/pypi/+simple/bare/")
+    with a_server(tmp_path / "s", "--offline-mode") as server:
+        offline = Client(server, upstream, tmp_path)
+
+        status, lines = offline.run("devpi prime --no-deps held bare never --index SERVER/root/pypi --json")
+
+    answer = said(lines)
+    assert (status, names(answer)) == (1, [held.filename])
+    failed = answer["failed"]
+    assert isinstance(failed, list)
+    assert [each["what"] for each in failed] == ["bare", "never"]
+    assert all(each["why"].startswith("offline mode: ") for each in failed), failed
+
+
 # -- names and requirement files ------------------------------------------------------------------
 
 
@@ -178,7 +202,7 @@ def test_what_cannot_be_had_is_told_and_the_rest_is_there(devpi: Client, yard: Y
         1 file of 1 project is there, …
         could not be had … why
         dep==9 … no such version
-        no-such … no such project
+        no-such … The project no-such does not exist on ME/dev.
         picky … no wheel for Python 3.12 on macos-arm64, and no sdist
         [1]
     """)
@@ -311,7 +335,7 @@ def test_of_a_lock_file_each_package_that_cannot_be_had_is_told(devpi: Client, y
         0 files of 0 projects are there, …
         bare 1.0 … no wheel for Python 3.12 on macos-arm64, and no sdist
         gone 1.0 … no such version
-        never … no such project
+        never … The project never does not exist on ME/dev.
         swapped 1.0 … no file with a locked hash
         [1]
     """)
@@ -358,6 +382,35 @@ def uv_lock(devpi: Client, packages: Mapping[str, tuple[Dist, ...]], needed: dic
         text += f'[[package]]\nname = "{name}"\nversion = "1.0"\n{registry}\nwheels = [{", ".join(listed[True])}]\n'
         text += "".join(f"sdist = {sdist}\n" for sdist in listed[False])
     return text
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("uv.lock", "version = 2\n", "uv.lock is not understood: its version is 2, only 1 is known here"),
+        ("uv.lock", "[[package]]\n", "uv.lock is not understood: its version is None, only 1 is known here"),
+        ("uv.lock", "version = 1\n", "uv.lock has no packages"),
+        ("poetry.lock", "package = []\n", "poetry.lock has no packages"),
+        ("Pipfile.lock", '{"_meta": {"a": 1}, "default": {}}', "Pipfile.lock has no packages"),
+    ],
+    ids=["newer", "unversioned", "empty", "poetry", "pipenv"],
+)
+def test_a_lock_file_with_nothing_that_is_known_is_an_error(devpi: Client, name: str, text: str, why: str) -> None:
+    (devpi.folder / name).write_text(text)
+
+    status, lines = devpi.run(f"devpi prime {name}")
+
+    assert (status, lines[0]) == (1, why)
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "sub/dev.in", "pylock.toml", "uv.lock"])
+def test_a_name_that_is_meant_as_a_file_is_not_asked_for(devpi: Client, yard: Yard, name: str) -> None:
+    before = len(yard.upstream.seen)
+
+    status, lines = devpi.run(f"devpi prime {name}")
+
+    assert (status, lines[0]) == (1, f"{name}: no such file")
+    assert len(yard.upstream.seen) == before
 
 
 # -- faults ---------------------------------------------------------------------------------------

@@ -30,6 +30,10 @@ def at(option):
     return sys.argv[sys.argv.index(option) + 1] if option in sys.argv else None
 code = int(os.environ.get("TOX_ENDS", "0"))
 said = {name: value for name, value in os.environ.items() if name.startswith(("PIP_INDEX", "UV_DEF"))}
+said["TOX_TESTENV_PASSENV"] = os.environ["TOX_TESTENV_PASSENV"]
+if "NETRC" in os.environ:
+    with open(os.environ["NETRC"]) as file:
+        said |= {"logins": file.read().lstrip(), "mode": oct(os.fstat(file.fileno()).st_mode & 0o777)}
 report = {"platform": "linux", "host": "here", "testenvs": {}, "said": said, "argv": sys.argv[1:]}
 if "TOX_SILENT" not in os.environ:
     with open(at("--result-json"), "w") as file:
@@ -123,13 +127,19 @@ def test_the_newest_release_is_tested_and_its_result_is_posted(devpi: Client) ->
 def test_the_login_reaches_pip_and_is_neither_shown_nor_posted(devpi: Client) -> None:
     upload(devpi, an_sdist())
 
-    lines = devpi.lines("devpi --debug test -v pkg", **env(devpi))
+    lines = devpi.lines("devpi --debug test -v pkg", **env(devpi, TOX_TESTENV_PASSENV="HERE"))
 
     status, _, body = devpi.server.get(results(devpi)[0]["href"].removeprefix(devpi.server.url))
     said = json.loads(body)["said"]
-    simple = f"http://****@127.0.0.1:{devpi.server.port}/{devpi.me}/dev/+simple/"
+    place = f"127.0.0.1:{devpi.server.port}/{devpi.me}/dev/+simple/"
     assert status == 200
-    assert said == {"PIP_INDEX_URL": simple, "UV_DEFAULT_INDEX": simple}
+    assert said == {
+        "PIP_INDEX_URL": f"http://{place}",
+        "UV_DEFAULT_INDEX": f"http://{devpi.me}@{place}",
+        "TOX_TESTENV_PASSENV": "HERE NETRC",
+        "logins": f"machine 127.0.0.1\nlogin {devpi.me}\npassword ****\n",
+        "mode": "0o600",
+    }
     assert token(devpi) not in "\n".join(lines)
     assert token(devpi).encode() not in body
 
@@ -357,7 +367,10 @@ def test_without_tox_people_are_told_how_to_get_it(devpi: Client) -> None:
     upload(devpi, an_sdist())
     (devpi.folder / "bin" / "tox").unlink()
 
-    devpi.follow("$ devpi test pkg\nno tox binary found\nInstall it: pip install tox…\n[1]", **env(devpi))
+    devpi.follow(
+        "$ devpi test pkg\nno tox binary found\nInstall it: pip install tox, … pip install 'stilton[test]'\n[1]",
+        **env(devpi),
+    )
 
     assert results(devpi) == []
 
@@ -461,3 +474,14 @@ def test_pip_and_uv_hear_of_certificates_and_of_trust() -> None:
         "PIP_TRUSTED_HOST": "other index.example:3141",
         "UV_INSECURE_HOST": "index.example:3141",
     }
+
+
+def test_of_the_login_only_a_user_with_a_password_stands_in_a_url() -> None:
+    simple = "http://index.example/a/dev/+simple/"
+
+    user = index_environment(simple, Login(token=("a@b", "secret")), {}, trusted=False)
+    token = index_environment(simple, Login(basic=("secret", "")), {}, trusted=False)
+
+    assert user["PIP_INDEX_URL"] == simple
+    assert user["UV_DEFAULT_INDEX"] == user["UV_INDEX_URL"] == "http://a%40b@index.example/a/dev/+simple/"
+    assert set(token.values()) == {simple}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stilton_client.errors import Failure
-from stilton_client.members import Limits, Unsafe, can_unpack
+from stilton_client.members import LARGE_BYTES, SMALL_BYTES, Limits, Unsafe, can_unpack, limits
 from stilton_client.unpacking import unpack
 
 SMALL = Limits(members=10, size_bytes=10_000)
@@ -209,3 +209,21 @@ def test_other_compressions_are_unpacked(suffix: str, tmp_path: Path) -> None:
 
     assert inside(tmp_path / "out") == {"pkg/empty": ""}
     assert not can_unpack("pkg-1.0-py3-none-any.whl")
+
+
+def test_a_large_archive_may_grow_fifty_times_and_none_beyond_a_gigabyte() -> None:
+    assert limits(1).size_bytes == SMALL_BYTES == 64 * 2**20
+    assert limits(4 * 2**20).size_bytes == 200 * 2**20
+    assert limits(2**30).size_bytes == LARGE_BYTES == 2**30
+
+
+def test_a_small_archive_that_becomes_a_large_one_is_refused(tmp_path: Path) -> None:
+    info = tarfile.TarInfo("pkg/zeros")
+    info.size = SMALL_BYTES + 1
+    with tarfile.open(tmp_path / "pkg.tar.gz", "w:gz", compresslevel=1) as archive:
+        archive.addfile(info, io.BytesIO(bytes(info.size)))
+
+    with pytest.raises(Unsafe, match=f"it has more than {SMALL_BYTES} bytes when unpacked"):
+        unpack(tmp_path / "pkg.tar.gz", tmp_path / "out")
+
+    assert list((tmp_path / "out").iterdir()) == []

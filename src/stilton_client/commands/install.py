@@ -63,8 +63,8 @@ def install_(
     """Install packages from the index with pip, or with uv where there is no pip.
 
     It is the pip of --venv, of `devpi use --venv`, of the active environment, or else on PATH. Packages are upgraded
-    (-U), and pre-releases count (PIP_PRE=1; set PIP_PRE=0 to leave them out). Your login goes along in pip's
-    environment.
+    (-U), and pre-releases count (PIP_PRE=1; set PIP_PRE=0 to leave them out). Your login goes along in a
+    netrc file that is only yours to read and is gone in the end.
     """
     place = venvs.chosen(venv, session.state, session.environ, session.cwd)
     installer = find_installer(session, place)
@@ -111,12 +111,9 @@ def _install(session: Session, installer: Installer, index: str | None, what: li
     out = session.terminal
     found = session.index(index)
     wishes = {"PIP_PRE": "1", "UV_PRERELEASE": "allow"}
-    child = Child(
-        installer.line("install", "-U", *what),
-        session.cwd,
-        {**wishes, **session.environ, **credentials.lent(session, found)},
-    )
-    status = children.run(child, out)
+    with credentials.lent(session, found) as lent:
+        line = installer.line("install", "-U", *what)
+        status = children.run(Child(line, session.cwd, {**wishes, **session.environ, **lent}), out)
     out.data({"index": found.url, "installer": str(installer.program), "exit_code": status})
     if status:
         raise Failure(f"{installer.name} install failed with exit code {status}", "What it says stands above.")

@@ -39,7 +39,7 @@ from stilton_client.testruns import Outcome, Ways
 def test_(session: Session, specs: tuple[str, ...], *, index: str | None, listing: bool, **options: Any) -> None:  # noqa: ANN401 - click's
     """Download the newest version that matches, run its tests with tox, post the result to the index.
 
-    The tests run code of the package as you, and see the login that lets pip use the index.
+    The tests run code of the package as you, and can read the login that lets pip use the index.
     """
     place = session.index(index)
     selector = _selector(options["select"])
