@@ -49,6 +49,7 @@ TOOLS: dict[str, set[str]] = {
     "http": {"connections", "errors", "urls"},
     "children": {"errors", "terminal"},
     "keyrings": {"urls"},
+    "netrcfile": {"errors", "urls"},
     "archives": {"errors", "tarstreams"},
     "unpacking": {"errors", "members", "tarstreams"},
     "forms": {"archives", "errors"},
@@ -64,7 +65,7 @@ TOOLS: dict[str, set[str]] = {
 
 WORK: dict[str, set[str]] = {
     "session": {"errors", "http", "state", "terminal", "urls"},
-    "credentials": {"http", "session", "urls"},
+    "credentials": {"http", "netrcfile", "session", "urls"},
     "cargo": {"archives", "errors", "forms", "releases", "terminal"},
     "checkouts": {"children", "errors", "terminal"},
     "distfolder": {"archives", "errors", "forms", "terminal"},
@@ -98,7 +99,7 @@ WORK: dict[str, set[str]] = {
         "urls",
         "venvs",
     },
-    "resolvers": {"errors", "pins", "session", "targets", "urls", "uvcompile"},
+    "resolvers": {"credentials", "errors", "netrcfile", "pins", "session", "targets", "urls", "uvcompile"},
     "sources": {"errors", "locks", "requirements", "urls"},
     "warming": {"errors", "http", "pins", "session", "simple", "urls"},
     "pinning": {"errors", "session", "urls"},
@@ -114,7 +115,7 @@ DOORS: dict[str, set[str]] = {
     "commands.explain": {"command", "errors", "releases", "session", "terminal", "urls"},
     "commands.index": {"command", "errors", "keyvalues", "session", "urls"},
     "commands.install": {"children", "command", "credentials", "errors", "session", "venvs"},
-    "commands.json": {"command", "errors", "session", "terminal", "urls"},
+    "commands.json": {"command", "errors", "http", "session", "terminal", "urls"},
     "commands.list": {"command", "errors", "releases", "session", "toxresults", "urls"},
     "commands.login": {"command", "errors", "keyrings", "session"},
     "commands.prime": {

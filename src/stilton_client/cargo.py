@@ -50,6 +50,8 @@ def _files(paths: Iterable[Path], *, from_dir: bool) -> list[Path]:
             raise Failure(f"{path}: is a directory but --from-dir not specified", "Add --from-dir.")
         if not path.exists():
             raise Failure(f"path does not exist: {path}", "Nothing was uploaded.")
+        if not (path.is_dir() or path.is_file()):
+            raise Failure(f"{path} is no regular file", "Nothing was uploaded.")
         for file in _archives_in(path) if path.is_dir() else [path]:
             files.setdefault(file.resolve(), file)
     return list(files.values())

@@ -1,6 +1,7 @@
 """Servers that lie, hang or talk to the terminal, and people who mistype."""
 
 import json
+import os
 import ssl
 import subprocess
 from pathlib import Path
@@ -196,3 +197,17 @@ def test_a_configuration_to_paste_is_there_as_json(devpi: Client) -> None:
 
     assert found["tool"] == "uv"
     assert f"/{devpi.me}/dev/+simple/" in found["text"]
+
+
+def test_a_page_for_people_is_not_taken_for_json(fresh: Client) -> None:
+    with a_place(lambda _: (200, {"content-type": "text/html; charset=utf-8"}, b"<h1>Hello</h1>")) as place:
+        status, lines = fresh.run(f"devpi getjson {place.url}/")
+
+    assert status == 1
+    assert f"{place.url}/ answers with text/html, which is no JSON" in lines
+
+
+def test_a_pipe_given_as_a_file_is_refused_at_once(devpi: Client) -> None:
+    os.mkfifo(devpi.folder / "pipe-1.0.tar.gz")
+
+    devpi.follow("$ devpi upload pipe-1.0.tar.gz\npipe-1.0.tar.gz is no regular file\n[1]")

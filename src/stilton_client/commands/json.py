@@ -9,6 +9,7 @@ import click
 from stilton_client import urls
 from stilton_client.command import command
 from stilton_client.errors import Failure
+from stilton_client.http import JSON
 from stilton_client.session import Session
 from stilton_client.terminal import print_json
 
@@ -27,6 +28,9 @@ def getjson_(session: Session, path_or_url: str) -> None:
     """
     url = _url(session, path_or_url)
     reply = session.api("GET", url)
+    kind = (reply.header("content-type") or "nothing that has a type").partition(";")[0]
+    if kind != JSON:
+        raise Failure(f"{urls.hidden(url)} answers with {kind}, which is no JSON", "Is it the URL of an index server?")
     if session.terminal.verbose:
         session.terminal.line(f"GET REQUEST sent to {urls.hidden(url)}")
         for name in sorted(reply.headers):
