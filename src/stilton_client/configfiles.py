@@ -316,8 +316,4 @@ def _opened(content: bytes, errors: str) -> tuple[bytes, str]:
 
 def _shown(url: str) -> str:
     """The URL without its password and without what could upset a terminal."""
-    try:
-        shown = urls.hidden(url)
-    except ValueError:
-        return "(not a URL)"
-    return "".join(letter if letter.isprintable() else "?" for letter in shown)
+    return "".join(letter if letter.isprintable() else "?" for letter in urls.hidden(url))

@@ -563,7 +563,7 @@ def test_the_status_hides_the_password(desk: Desk) -> None:
         (None, "no config file exists"),
         (b"[install]\nindex_url = http://a.example.com\n", "no index server configured"),
         (b"[global]\nindex_url =\n", "no index server configured"),
-        (b"[global]\nindex_url = http://[\n", "(not a URL)"),
+        (b"[global]\nindex_url = http://me:word@[\n", "http://****@["),
         (b"[global]\nindex_url = http://a/\x1b[31m\xff\n", "http://a/?[31m?"),
     ],
     ids=["absent", "elsewhere", "blank", "broken", "terminal"],

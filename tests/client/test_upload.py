@@ -454,7 +454,7 @@ def test_who_may_not_upload_is_told_who_he_is(devpi: Client, yard: Any, tmp_path
         403 FAIL file_upload of pkg-1.0-py3-none-any.whl to SERVER/{devpi.me}/dev/
         no permission to submit to {devpi.me}/dev
         POST to SERVER/{devpi.me}/dev/ FAILED
-        You are logged in as 'ME', who may not do this.
+        You are logged in as 'ME'.
         [1]
     """)
 
