@@ -521,7 +521,8 @@ def test_a_release_is_tested_and_its_result_is_kept(devpi: Client) -> None:
         SERVER/ME/dev/+f/…/pkg-1.0.tar.gz
         $ devpi test --fallback-ini tox.ini pkg
         received http://…/ME/dev/+f/…/pkg-1.0.tar.gz
-        index: http://ME:…@…/ME/dev/+simple/
+        (theirs) index: http://ME:…@…/ME/dev/+simple/
+        (ours) index: SERVER/ME/dev/+simple/
         posting tox result data to SERVER/ME/dev/+f/…/pkg-1.0.tar.gz
         success
         tox command failed 1
@@ -852,7 +853,8 @@ def test_pip_installs_from_a_private_index_for_the_client(devpi: Client) -> None
 
     devpi.follow(f"""
         $ devpi install --venv {venv} secret
-        Looking in indexes: http://ME:****@…/ME/dev/+simple/
+        (theirs) Looking in indexes: http://ME:****@…/ME/dev/+simple/
+        (ours) Looking in indexes: SERVER/ME/dev/+simple/
         Successfully installed dep-1.5 secret-1.0
     """)
 
