@@ -103,10 +103,10 @@ def target(path: str, query: str) -> str:
 
 @functools.lru_cache(PLACES)
 def place(path: str) -> tuple[str | None, str | None]:
-    """(index, project) that a path is about; None where it is about none."""
+    """(index, project) that a path is about, without secrets; None where it is about none."""
     if not path.isprintable():
         return None, None
-    user, _, rest = path[1:].partition("/")
+    user, _, rest = redacted(path)[1:].partition("/")
     name, _, rest = rest.partition("/")
     if not user or not name or user.startswith("+") or name.startswith("+"):
         return None, None

@@ -191,6 +191,7 @@ def test_no_secret_is_ever_written(tmp_path: Path, refusing: FakeUpstream, form:
         server.get("/team/other/+simple/pkg/")
         status, changed = server.send_json("PATCH", "/team", {"password": secrets["new"]}, x_devpi_auth=devpi)
         assert status == 200
+        server.get(f"/{token}/dev")  # a slip of the hand: it looks like an index
         server.get("/the-end")
         until(lambda: "/the-end" in server.log(), "the last request is logged")
 

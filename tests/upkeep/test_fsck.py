@@ -436,10 +436,28 @@ def test_what_cannot_be_done_is_said(folder: Folder, arguments: list[str], words
     assert folder.everything() == before
 
 
-def test_an_older_database_is_not_checked(folder: Folder) -> None:
-    folder.sql("UPDATE alembic_version SET version_num = '0001'")
+@pytest.mark.parametrize(("version", "words"), [("0001", "--migrate"), ("0099", "this program knows versions up to")])
+def test_a_database_of_another_version_is_not_checked(folder: Folder, version: str, words: str) -> None:
+    folder.sql(f"UPDATE alembic_version SET version_num = '{version}'")
 
-    assert "start devpi-server once" in folder.fsck().stderr
+    result = folder.fsck()
+
+    assert result.exit_code == 1
+    assert words in result.stderr
+
+
+def test_a_database_with_damaged_pages_is_not_in_order(folder: Folder) -> None:
+    folder.sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    with (folder.path / "stilton.sqlite").open("r+b") as database:
+        size = database.seek(0, os.SEEK_END)
+        database.seek(20_000)
+        database.write(b"\xa5" * min(3_000, size - 20_000))
+
+    result = folder.fsck()
+
+    assert result.exit_code == 1
+    assert "is damaged" in result.stderr
+    assert "Restore it from a backup" in result.stderr
 
 
 def test_a_check_may_take_its_time_beside_a_server_that_works(folder: Folder) -> None:

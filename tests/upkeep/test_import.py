@@ -728,6 +728,40 @@ def test_killed_at_any_point_it_is_no_server_and_goes_on_when_run_again(tmp_path
     assert whole(server)
 
 
+@pytest.mark.parametrize("how", ["file", "folder"])
+def test_a_link_out_of_the_dump_is_not_followed(tmp_path: Path, how: str) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / WHEEL.filename).write_bytes(WHEEL.content)
+    dump = with_wheel().write(tmp_path / "dump")
+    (place,) = (tmp_path / "dump").rglob(WHEEL.filename)
+    place.unlink()
+    if how == "folder":
+        place.parent.rmdir()
+        place.parent.symlink_to(outside)
+    else:
+        place.symlink_to(outside / WHEEL.filename)
+
+    done = do_import(tmp_path / "server", dump)
+
+    assert done.status == 1
+    assert f"The file at {place} is a link that leads out of {tmp_path / 'dump'}." in done.err
+    assert nothing_is_there(tmp_path / "server")
+    assert not ServerDir(tmp_path / "server").blobs.has(WHEEL.sha256)
+
+
+def test_a_pipe_in_a_dump_is_not_waited_for(tmp_path: Path) -> None:
+    dump = with_wheel().write(tmp_path / "dump")
+    (place,) = (tmp_path / "dump").rglob(WHEEL.filename)
+    place.unlink()
+    os.mkfifo(place)
+
+    done = do_import(tmp_path / "server", dump)
+
+    assert done.status == 1
+    assert f"The file at {place} is no regular file." in done.err
+
+
 def test_no_server_is_made_over_an_unfinished_import(tmp_path: Path) -> None:
     dump, _ = damaged(tmp_path, "missing")
     do_import(tmp_path / "server", dump)

@@ -111,11 +111,8 @@ def _prepare(place: ServerDir, wish: Wish) -> None:
         raise SetupError(f"The path '{place.path}' contains no devpi-server data, use devpi-init to initialize.")
     if wish.refetch and not wish.repair:
         raise SetupError("--refetch goes with --repair: nothing is fetched again that was not dropped.")
-    found = migrate.version(place.database)
-    if found != migrate.HEAD:
-        raise SetupError(
-            f"The database has version {found}, this program checks {migrate.HEAD}: start devpi-server once."
-        )
+    migrate.check(place.database)
+    migrate.check_whole(place.database)
     if wish.repair:
         place.lock()
 

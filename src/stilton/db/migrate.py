@@ -4,6 +4,7 @@ Alembic and SQLAlchemy are imported only when there is something to do: they wou
 double the time to the first answer and the memory of the process that watches workers.
 """
 
+import contextlib
 import sqlite3
 from pathlib import Path
 
@@ -47,6 +48,20 @@ def check(path: Path) -> None:
             f"The database {path} has version {found}, this program needs {HEAD}; nothing was changed.\n"
             f"Make a backup: devpi-backup --serverdir {path.parent} DIR\n"
             f"Then bring it up to date: devpi-server --serverdir {path.parent} --migrate"
+        )
+
+
+def check_whole(path: Path) -> None:
+    """Raises SetupError when SQLite finds that pages of the database are damaged. Reads all of it."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
+            said = str(database.execute("PRAGMA integrity_check(1)").fetchone()[0])
+    except sqlite3.DatabaseError as error:
+        said = str(error)
+    if said != "ok":
+        raise SetupError(
+            f"The database {path} is damaged ({' '.join(said.split())}). Restore it from a backup; "
+            "the files beside it are whole."
         )
 
 

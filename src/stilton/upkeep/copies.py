@@ -7,6 +7,7 @@ and hashed all the same, only the second copy on the disk is saved.
 import contextlib
 import hashlib
 import os
+import stat
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -29,9 +30,13 @@ class Copied(msgspec.Struct, frozen=True):
 
 
 class Copier:
-    """Makes files blobs. `link`: by hard links where the disk can. May be used by several threads."""
+    """Makes files blobs. `link`: by hard links where the disk can. May be used by several threads.
 
-    def __init__(self, blobs: LocalBlobs, *, link: bool = False) -> None:
+    `within`: the folder that no symbolic link may lead out of: whoever made a dump does not choose what is read here.
+    """
+
+    def __init__(self, blobs: LocalBlobs, *, link: bool = False, within: Path | None = None) -> None:
+        self._within = within.resolve() if within is not None else None
         self._blobs = blobs
         self._link = link
         self.could_not_link = False
@@ -43,7 +48,7 @@ class Copier:
         Raises Missing, Invalid when it has another hash, StorageTrouble. Then nothing is kept of it.
         """
         try:
-            status = source.stat()
+            status = self._looked_at(source)
             known = hashes.get("sha256")
             if self._link or (known is not None and self._blobs.has(known)):
                 digest = _checked(source, hashes, _read(source))["sha256"]
@@ -56,6 +61,15 @@ class Copier:
         except OSError as error:
             raise Invalid(f"The file at {source} cannot be read: {error.strerror}.") from error
         return Copied(digest, status.st_size, status.st_mtime)
+
+    def _looked_at(self, source: Path) -> os.stat_result:
+        """Raises Invalid for what is no regular file (a pipe would be waited for), or elsewhere; OSError."""
+        if self._within is not None and not source.resolve(strict=True).is_relative_to(self._within):
+            raise Invalid(f"The file at {source} is a link that leads out of {self._within}.")
+        status = source.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise Invalid(f"The file at {source} is no regular file.")
+        return status
 
     def _copied(self, source: Path, hashes: Mapping[str, str]) -> str:
         upload = Upload(self._blobs)

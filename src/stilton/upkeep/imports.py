@@ -74,7 +74,7 @@ class Import:
         self._plan = wanted
         self._engine = engine
         self._blobs = blobs
-        self._copier = Copier(blobs, link=link)
+        self._copier = Copier(blobs, link=link, within=wanted.source.folder)
         self._tell = tell
         self._now = now
         self._left_out = [text for catalogue in wanted.catalogues.values() for text in catalogue.left_out]
