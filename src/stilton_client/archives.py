@@ -29,15 +29,33 @@ MAX_METADATA_BYTES = 8 << 20
 """Descriptions are long; the longest on PyPI has less than 2 MB."""
 MAX_MEMBERS = 1_000_000
 _COPY_BYTES = 1 << 20
+# `filetype` of an upload -> what people call it, and where its metadata is
+_KINDS = {"bdist_wheel": "a wheel", "bdist_egg": "an egg", "sdist": "a source distribution"}
+_METADATA = {"bdist_wheel": "METADATA", "bdist_egg": "PKG-INFO", "sdist": "PKG-INFO"}
 _DOCS = re.compile(r"(?P<stem>.+)\.docs?\.(?P<kind>zip|tar\.gz|tgz)", re.IGNORECASE)
 _BROKEN = (*tarstreams.BROKEN, zipfile.BadZipFile)
 
 
-class Damaged(Failure):
-    """A file has the name of an archive and cannot be read as one."""
+class Unfit(Failure):
+    """A file has the name of a release, or of documentation, and cannot be uploaded. `why`: without its path."""
+
+    def __init__(self, path: Path, why: str, advice: str) -> None:
+        super().__init__(f"{path}: {why}", advice)
+        self.why = why
+
+
+class Damaged(Unfit):
+    """It cannot be read as an archive."""
 
     def __init__(self, path: Path, reason: object) -> None:
-        super().__init__(f"{path}: cannot be read as an archive ({reason})", "Is it whole? Build it again.")
+        super().__init__(path, f"cannot be read as an archive ({reason})", "Is it whole? Build it again.")
+
+
+class Incomplete(Unfit):
+    """It is an archive, and its metadata is missing or does not say what it is."""
+
+    def __init__(self, path: Path, lack: str) -> None:
+        super().__init__(path, lack, "Build it again; `python -m build` writes all that is needed.")
 
 
 @dataclass(frozen=True)
@@ -73,19 +91,23 @@ def docs(path: Path) -> Docs | None:
 
 
 def release(path: Path) -> Release | None:
-    """The release that a file belongs to, None if there is no metadata in it. Raises Damaged."""
+    """The release that a file belongs to, None if not even its name says that it is one. Raises Damaged, Incomplete."""
     if not is_archive(path.name):
         return None
     try:
         raw = _zipped(path) if path.suffix.lower() in (".whl", ".egg", ".zip") else _tarred(path)
     except _BROKEN as error:
         raise Damaged(path, error) from error
+    filetype, pyversion = _kind(path.name)
     if raw is None:
-        return None
+        if filetype == "sdist" and not _split(_stem(path.name))[1]:
+            return None
+        raise Incomplete(path, f"{_KINDS[filetype]} without {_METADATA[filetype]}")
     metadata: Mapping[str, Any] = parse_email(raw)[0]
-    if not metadata.get("name") or not metadata.get("version"):
-        return None
-    return Release(path, metadata["name"], metadata["version"], metadata, *_kind(path.name))
+    lack = _lack(raw, metadata)
+    if lack:
+        raise Incomplete(path, f"its {_METADATA[filetype]} {lack}")
+    return Release(path, metadata["name"], metadata["version"], metadata, filetype, pyversion)
 
 
 def zipped_docs(given: Docs, folder: Path) -> Docs:
@@ -118,6 +140,24 @@ def _split(stem: str) -> tuple[str, str]:
             continue
         return "-".join(parts[:cut]), version
     return stem, ""
+
+
+def _stem(name: str) -> str:
+    """The name without what says that it is an archive."""
+    suffix = max((suffix for suffix in SUFFIXES if name.lower().endswith(suffix)), key=len)
+    return name[: -len(suffix)]
+
+
+def _lack(raw: bytes, metadata: Mapping[str, Any]) -> str:
+    """What keeps metadata from saying which release it is of; nothing if it does."""
+    lacking = [field.title() for field in ("name", "version") if not metadata.get(field)]
+    if not lacking:
+        return ""
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return "is not text"
+    return "is not text" if "\0" in text else f"has no {' and no '.join(lacking)}"
 
 
 def _kind(name: str) -> tuple[str, str]:

@@ -1,28 +1,46 @@
 """What an upload takes along: the releases and the documentation among files and folders."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from packaging.utils import canonicalize_name
 
 from stilton_client import archives, forms, releases
-from stilton_client.archives import Docs, Release
+from stilton_client.archives import Docs, Release, Unfit
 from stilton_client.errors import Failure
 from stilton_client.terminal import Terminal
 
 
+@dataclass(frozen=True)
+class Cargo:
+    """What is to be sent, in this order; `left_out`: paths of files that cannot be, and why."""
+
+    items: Sequence[Release | Docs]
+    left_out: Mapping[str, str]
+
+
 def found(
     paths: Iterable[Path], work: Path, out: Terminal, *, from_dir: bool = False, only_latest: bool = False
-) -> list[Release | Docs]:
-    """Releases by file name, then documentation. Raises Failure when there is nothing, or something is damaged.
+) -> Cargo:
+    """Releases by file name, then documentation. Raises Failure when there is nothing, or a file cannot be uploaded.
 
-    `work`: a folder for documentation that has to become a zip.
+    What cannot be uploaded and was found in a folder, nobody has named: it is left out. `work`: a folder for
+    documentation that has to become a zip.
     """
     items: list[Release | Docs] = []
-    for path in _files(paths, from_dir=from_dir):
-        item = archives.docs(path) or archives.release(path)
+    left_out: dict[str, str] = {}
+    for path, is_named in _files(paths, from_dir=from_dir).items():
+        try:
+            item = _loaded(path, work, out)
+        except Unfit as unfit:
+            if is_named:
+                raise
+            out.warn(f"{unfit.what}, skipping")
+            left_out[str(path)] = unfit.why
+            continue
         if item is not None:
             items.append(item)
         elif not path.name.endswith(forms.ATTESTATIONS_SUFFIX):
@@ -32,7 +50,13 @@ def found(
     if only_latest:
         items = _latest(items)
     items.sort(key=lambda item: (isinstance(item, Docs), item.path.name, item.path))
-    return [_as_zip(item, out, work) if isinstance(item, Docs) else item for item in items]
+    return Cargo(items, left_out)
+
+
+def _loaded(path: Path, work: Path, out: Terminal) -> Release | Docs | None:
+    """None: it is no release and no documentation. Raises Unfit."""
+    docs = archives.docs(path)
+    return archives.release(path) if docs is None else _as_zip(docs, out, work)
 
 
 def _as_zip(docs: Docs, out: Terminal, work: Path) -> Docs:
@@ -42,9 +66,9 @@ def _as_zip(docs: Docs, out: Terminal, work: Path) -> Docs:
     return zipped
 
 
-def _files(paths: Iterable[Path], *, from_dir: bool) -> list[Path]:
-    """Each file once."""
-    files: dict[Path, Path] = {}
+def _files(paths: Iterable[Path], *, from_dir: bool) -> dict[Path, bool]:
+    """Each file once, and whether it was named itself. Raises Failure."""
+    files: dict[Path, tuple[Path, bool]] = {}
     for path in paths:
         if path.is_dir() and not from_dir:
             raise Failure(f"{path}: is a directory but --from-dir not specified", "Add --from-dir.")
@@ -53,8 +77,9 @@ def _files(paths: Iterable[Path], *, from_dir: bool) -> list[Path]:
         if not (path.is_dir() or path.is_file()):
             raise Failure(f"{path} is no regular file", "Nothing was uploaded.")
         for file in _archives_in(path) if path.is_dir() else [path]:
-            files.setdefault(file.resolve(), file)
-    return list(files.values())
+            first, is_named = files.get(file.resolve(), (file, False))
+            files[file.resolve()] = first, is_named or file == path
+    return dict(files.values())
 
 
 def _archives_in(folder: Path) -> Iterator[Path]:

@@ -49,14 +49,15 @@ def examined(session: Session, patient: Patient, names: Sequence[str]) -> Iterat
         if access.level is Level.OK:
             patient = dataclasses.replace(patient, login=NOBODY)  # as pip and uv will ask
         if access.level is not Level.PROBLEM:
-            files += listings.listed(page)
+            files += _files(page, patient.project)
             yield from pagechecks.of_page(page, files, bare=patient.bare)
             yield from _transport(session, patient, page, files)
             yield from _file(session, patient, files)
     except Unreachable as error:
         yield Finding("connection", Level.PROBLEM, error.what, error.advice)
     except ValueError as error:
-        yield Finding("page", Level.PROBLEM, f"a page cannot be read: {error}", "Is this the URL of an index?")
+        says = f"what comes as the page of {patient.project} is no page of an index: {error}"
+        yield Finding("page", Level.PROBLEM, says, "Is this the URL of an index?")
     for name in names or tools.NAMES:
         yield from _tool(session, patient, name, files, required=name in names)
 
@@ -81,6 +82,13 @@ def _change(status: int, patient: Patient) -> str:
     if status == 404:
         return f"Name another project, or see why: devpi explain {patient.project}"
     return "See how the server is: devpi status"
+
+
+def _files(page: Answer, project: str) -> list[Listed]:
+    """Raises ValueError for what is no page of the project."""
+    files = listings.listed(page)
+    listings.check(page, files, project)
+    return files
 
 
 def _transport(session: Session, patient: Patient, page: Answer, files: Sequence[Listed]) -> Iterator[Finding]:

@@ -75,7 +75,7 @@ def digests(path: Path) -> Digests:
                 blake2.update(piece)
                 size += len(piece)
     except OSError as error:
-        raise Failure(f"{path} cannot be read ({error.strerror})") from error
+        raise Failure(f"{path} cannot be read ({error.strerror})", "Is it still there, and may you read it?") from error
     return Digests(sha256.hexdigest(), blake2.hexdigest(), size)
 
 
@@ -105,6 +105,8 @@ def attestations(path: Path) -> str | None:
     """What stands beside a file in `FILE.publish.attestation`, as a list (PEP 740). Raises Failure."""
     beside = path.with_name(path.name + ATTESTATIONS_SUFFIX)
     try:
+        if beside.exists() and not beside.is_file():
+            raise Failure(f"{beside} is no regular file", "Move it away, or sign the file again.")  # it might never end
         with beside.open("rb") as file:
             document = json.loads(file.read(MAX_ATTESTATIONS_BYTES))
     except FileNotFoundError:

@@ -5,7 +5,7 @@ Installers read pages more kindly (`simple`): here what nobody can read is an er
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
@@ -16,6 +16,7 @@ from stilton_client import urls
 JSON = "application/vnd.pypi.simple.v1+json"
 # What pip sends; uv says the same with other weights.
 ACCEPT = f"{JSON}, application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01"
+_SEPARATORS = re.compile("[-_.]+")
 _SHA256 = re.compile(r"sha256=([0-9a-fA-F]{64})")
 
 
@@ -60,7 +61,10 @@ class Listed:
 def listed(page: Answer) -> list[Listed]:
     """The files of a page, JSON or HTML. Raises ValueError for what is neither."""
     if is_json(page):
-        document = json.loads(page.body)
+        try:
+            document = json.loads(page.body)
+        except (ValueError, RecursionError) as error:
+            raise ValueError("its JSON cannot be parsed") from error
         entries = document.get("files") if isinstance(document, dict) else None
         if not isinstance(entries, list):
             raise ValueError("it lists no files")
@@ -68,6 +72,15 @@ def listed(page: Answer) -> list[Listed]:
     parser = _Anchors(page.final or page.url)
     parser.feed(page.body.decode("utf-8", "replace"))
     return parser.found
+
+
+def check(page: Answer, files: Sequence[Listed], project: str) -> None:
+    """Raises ValueError for a page that cannot be of `project`. JSON may list no files; such HTML may be anything."""
+    if is_json(page) and not files:
+        return
+    if not any(_SEPARATORS.sub("-", file.filename).lower().startswith(f"{project}-") for file in files):
+        kind = page.headers.get("content-type", "something without a type").partition(";")[0]
+        raise ValueError(f"it is {kind} without a link to any file of {project}")
 
 
 def is_json(page: Answer) -> bool:

@@ -5,7 +5,7 @@ whether it has these bytes under this name.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,12 @@ PAUSES_S = (0.5, 2.0, 8.0)
 """Before an upload is tried again; a server's Retry-After comes before that."""
 MAX_PAUSE_S = 120.0
 IDENTICAL = "Upload of identical file"
+_ADVICE = {
+    400: "Change what the server names, and build the file again.",
+    404: "See which indexes there are: devpi use -l",
+    409: "An index that is not volatile keeps what it has: release a new version.",
+    413: "The server, or a web server in front of it, takes no file as large as this.",
+}
 
 
 @dataclass(frozen=True)
@@ -47,13 +53,16 @@ class Sender:
         self._outcomes: list[Outcome] = []
         self._known: dict[str, dict[str, Any]] = {}
 
-    def send(self, items: Iterable[Release | Docs]) -> None:
-        """Send all. Raises Failure."""
+    def send(self, items: Iterable[Release | Docs], left_out: Mapping[str, str]) -> None:
+        """Send all, and tell in the end what was left out before, and why. Raises Failure."""
         try:
             for item in items:
                 self._one(item)
         finally:
-            self._out.data({"files": [asdict(each) for each in self._outcomes], "index": self._index.url})
+            for path, why in left_out.items():
+                self._out.error(f"left out: {path}: {why}")
+            files = [asdict(each) for each in self._outcomes]
+            self._out.data({"files": files, "index": self._index.url, "left_out": left_out})
 
     def _one(self, item: Release | Docs) -> None:
         digests = forms.digests(item.path)
@@ -103,13 +112,10 @@ class Sender:
         location = reply.header("location")
         if 300 <= reply.status < 400 and location:
             return f"Uploads are not redirected. `devpi use` the URL that the server names: {urls.hidden(location)}"
-        match reply.status:
-            case 409:
-                return "An index that is not volatile keeps what it has: release a new version."
-            case 413:
-                return "The server, or a web server in front of it, takes no file as large as this."
-            case _:
-                return self._session.refused(reply).advice
+        if reply.status in _ADVICE:
+            return _ADVICE[reply.status]
+        otherwise = "Run it again later: what the index has already is not sent again." if reply.status >= 500 else ""
+        return self._session.refused(reply).advice or otherwise
 
     def _posted(self, item: Release | Docs, digests: forms.Digests) -> Reply:
         """The answer. Tries again what a second time may work. Raises Failure."""
@@ -128,8 +134,9 @@ class Sender:
         return self._post(fields, item.path, digests.size)
 
     def _post(self, fields: forms.Fields, path: Path, size: int) -> Reply:
-        with self._out.progress(path.name, size, in_bytes=True) as bar:
+        with self._out.progress(path.name, None, in_bytes=True) as bar:
             body = forms.Body(fields, path, size, bar.advance)
+            bar.expect(body.length)  # the form is sent, too
             headers = {"Accept": JSON, "Content-Type": body.content_type, "Content-Length": str(body.length)}
             with self._session.http.open("POST", self._submit, body=body, headers=headers) as response:
                 return http.reply("POST", self._submit, response)

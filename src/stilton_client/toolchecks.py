@@ -48,10 +48,19 @@ def of_tool(tool: Tool, simple: str, *, has_times: bool) -> Iterator[Finding]:
         says = f"{tool.name} also asks {', '.join(map(_shown, tool.extra))}: whoever has a name there can be chosen"
         change = "Take it out, and add that index to the bases of this one: devpi index INDEX bases+=USER/MIRROR"
         yield Finding(tool.name, Level.WARNING, says, change)
+    if tool.no_index:
+        says = f"{tool.name} asks no index at all: no-index is set ({tool.no_index})"
+        yield Finding(tool.name, Level.PROBLEM, says, _without_no_index(tool))
     yield from _trust(tool, simple)
     if tool.cut and not has_times:
         says = f"{tool.name} leaves out what was uploaded after {tool.cut}, and this index tells no upload times"
         yield Finding(tool.name, Level.PROBLEM, says, NO_TIMES)
+
+
+def _without_no_index(tool: Tool) -> str:
+    if tool.no_index.startswith("PIP_"):
+        return f"unset {tool.no_index}"
+    return "Take it out there" + ("; `pip config debug` shows which file has it." if tool.name == "pip" else ".")
 
 
 def same_index(one: str, other: str) -> bool:

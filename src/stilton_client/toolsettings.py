@@ -15,6 +15,8 @@ Files = Sequence[tuple[str, Mapping[str, Any]]]
 """Path and content of each, the strongest first."""
 
 _NAMED = re.compile(r"^[A-Za-z0-9._-]+=(?=[a-z]+://)")
+# What pip takes for yes.
+_TRUE = ("y", "yes", "t", "true", "on", "1")
 _UV_CARRIED = ("keyring-provider", "native-tls", "system-certs")
 _PIP_CARRIED = ("cert", "client-cert", "proxy", "keyring-provider", "trusted-host", "timeout")
 
@@ -24,6 +26,7 @@ class Tool:
     """An installed pip or uv, and what it is configured for. URLs may carry passwords: show them hidden.
 
     `where`: what says so; `label`: uv's name for it. `cut`: the setting that leaves out what was uploaded later.
+    `no_index`: what says that no index is to be asked, if anything does.
     `environ`: variables that say what its files say of connections.
     """
 
@@ -36,6 +39,7 @@ class Tool:
     extra: tuple[str, ...] = ()
     trusted: tuple[str, ...] = ()
     cut: str | None = None
+    no_index: str = ""
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -52,6 +56,7 @@ def of_pip(path: str, version: str, listing: str) -> Tool:
         extra=tuple(settings.get("extra-index-url", "").split()),
         trusted=tuple(settings.get("trusted-host", "").split()),
         cut=settings.get("uploaded-prior-to"),
+        no_index=origin["no-index"] if settings.get("no-index", "").lower() in _TRUE else "",
         environ=carried,
     )
 
@@ -89,6 +94,7 @@ def of_uv(path: str, version: str, environ: Mapping[str, str], files: Files) -> 
         label=label,
         extra=tuple(_NAMED.sub("", one) for one in extra),
         trusted=tuple(trusted),
+        no_index=_uv_no_index(files),
         cut=environ.get("UV_EXCLUDE_NEWER") or next(iter(_flat(files, "exclude-newer")), None),
         environ=carried,
     )
@@ -107,6 +113,14 @@ def _uv_indexes(environ: Mapping[str, str], files: Files) -> tuple[list[tuple[st
                 extra.append(url)
     defaults += [(where, url) for where, file in files for url in _flat([(where, file)], "index-url")]
     return defaults, extra + _flat(files, "extra-index-url")
+
+
+def _uv_no_index(files: Files) -> str:
+    """The file that says so. uv has no variable for it; the strongest file that says anything counts."""
+    for where, file in files:
+        for value in _flat([(where, file)], "no-index")[:1]:
+            return where if value.lower() in _TRUE else ""
+    return ""
 
 
 def _flat(files: Files, key: str) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from stilton_client import archives, forms
-from stilton_client.archives import Damaged, Docs
+from stilton_client.archives import Damaged, Docs, Incomplete
 from stilton_client.errors import Failure
 from tests.support.builders import a_wheel, an_sdist, metadata_of
 
@@ -100,14 +100,36 @@ def test_the_metadata_of_a_release_is_read(
         ("photos.zip", a_zip(("summer.jpg", b"jpg"))),
         ("nested.tar", a_tar(("a/b/PKG-INFO", PKG_INFO))),
         ("top.tar", a_tar(("PKG-INFO", PKG_INFO))),
-        ("nameless-1.0.zip", a_zip(("nameless-1.0/PKG-INFO", b"Version: 1.0\n"))),
-        ("versionless-1.0.zip", a_zip(("versionless-1.0/PKG-INFO", b"Name: versionless\n"))),
-        ("sdist-1.0.whl", a_zip(*SDIST)),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_has_no_metadata_is_no_release(tmp_path: Path, name: str, content: bytes) -> None:
     assert archives.release(kept(tmp_path, name, content)) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "lack"),
+    [
+        ("sdist-1.0.whl", a_zip(*SDIST), "a wheel without METADATA"),
+        ("pkg-1.0-py3.11.egg", a_zip(("a.py", b"")), "an egg without PKG-INFO"),
+        ("bare-1.0.tar.gz", gzip.compress(a_tar(("bare-1.0/a.py", b"a"))), "a source distribution without PKG-INFO"),
+        ("bare-1.0.zip", a_zip(("bare-1.0/a.py", b"a")), "a source distribution without PKG-INFO"),
+        ("pkg-1.1.zip", a_zip(("pkg-1.1/PKG-INFO", b"Version: 1.0\n")), "its PKG-INFO has no Name"),
+        ("pkg-1.2.whl", a_zip(("pkg-1.2.dist-info/METADATA", b"Name: pkg\n")), "its METADATA has no Version"),
+        ("pkg-1.3.whl", a_zip(("pkg-1.3.dist-info/METADATA", b"")), "its METADATA has no Name and no Version"),
+        ("pkg-1.4.whl", a_zip(("pkg-1.4.dist-info/METADATA", b"\xff\xfe\x80")), "its METADATA is not text"),
+        ("pkg-1.5.whl", a_zip(("pkg-1.5.dist-info/METADATA", bytes(9))), "its METADATA is not text"),
+    ],
+    ids=lambda value: value if isinstance(value, str) and " " not in value else "",
+)
+def test_a_release_that_does_not_say_what_it_is_is_named_with_what_it_lacks(
+    tmp_path: Path, name: str, content: bytes, lack: str
+) -> None:
+    with pytest.raises(Incomplete) as failure:
+        archives.release(kept(tmp_path, name, content))
+
+    assert failure.value.why == lack
+    assert failure.value.what.endswith(f"{name}: {lack}")
 
 
 def a_long_header() -> bytes:

@@ -212,3 +212,22 @@ def test_tests_and_files_of_a_project_are_there_as_json(devpi: Client) -> None:
     assert (file["shadowed"], file["tests"]) == (False, [])
     assert names["projects"] == {"pkg": ["1.0"]}
     assert removed["deleted"] == ["1.0"]
+
+
+def test_a_refusal_of_json_is_told_with_what_to_do(devpi: Client) -> None:
+    (devpi.folder / "changes.json").write_text('["shoes=44"]')
+
+    devpi.follow("""
+        $ devpi getjson /nobody/nothing
+        404 Not Found…
+        See what there is: devpi getjson /
+        [1]
+        $ devpi patchjson /ME/dev gone.json
+        gone.json cannot be read (No such file or directory)
+        Name a file, or - for standard input.
+        [1]
+        $ devpi patchjson /nobody/nothing changes.json
+        404 Not Found…
+        Nothing was changed. The reference of URLs says what each takes.
+        [1]
+    """)

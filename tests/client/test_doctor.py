@@ -175,7 +175,19 @@ def test_a_good_bare_index_has_no_problem(devpi: Client, index: FakeUpstream) ->
         pytest.param("/simple/pkg/", Status(401), "access", "answered with 401", id="login"),
         pytest.param("/simple/pkg/", Status(500), "access", "answered with 500", id="broken"),
         pytest.param("/simple/pkg/", Body(b"{}", listings.JSON), "page", "lists no files", id="no page"),
-        pytest.param("/simple/pkg/", Body(b"<", listings.JSON), "page", "cannot be read", id="no JSON"),
+        pytest.param("/simple/pkg/", Body(b"<", listings.JSON), "page", "JSON cannot be parsed", id="no JSON"),
+        pytest.param("/simple/pkg/", Body(b"[" * 99_999, listings.JSON), "page", "cannot be parsed", id="deep JSON"),
+        pytest.param("/simple/pkg/", Body(b"<h1>Hi</h1>", "text/html"), "page", "it is text/html without", id="HTML"),
+        pytest.param(
+            "/simple/pkg/", Body(b"{}", "application/json"), "page", "it is application/json", id="other JSON"
+        ),
+        pytest.param(
+            "/simple/pkg/",
+            Body(b'<a href="/about.html">x</a>', "text/html"),
+            "page",
+            "any file of pkg",
+            id="other links",
+        ),
         pytest.param(f"/files/{WHEEL.filename}", Status(404), "content", "cannot be had (404)", id="no file"),
         pytest.param(f"/files/{WHEEL.filename}.metadata", Status(404), "metadata", "had (404)", id="no metadata"),
         pytest.param(f"/files/{WHEEL.filename}", Body(b"ha"), "content", "has the sha256", id="another file"),
@@ -191,6 +203,27 @@ def test_what_fails_is_a_problem(
     assert status == 1
     assert found[about]["level"] == "problem"
     assert words in found[about]["says"]
+
+
+@pytest.mark.parametrize("where", ["variable", "files"])
+def test_tools_that_ask_no_index_are_a_problem(devpi: Client, where: str) -> None:
+    (devpi.folder / "pip.conf").write_text("[global]\nno-index = true\n")
+    (devpi.folder / "uv.toml").write_text("no-index = true\n")
+    files = {"PIP_CONFIG_FILE": str(devpi.folder / "pip.conf"), "UV_CONFIG_FILE": "uv.toml", "UV_NO_CONFIG": ""}
+    env = {"PIP_NO_INDEX": "1"} if where == "variable" else files
+
+    status, found = examined(devpi, "dep", **env, **TOOLS)
+
+    said = {one["says"]: one["change"] for one in found if one["level"] == "problem"}
+    assert status == 1
+    assert said == (
+        {"pip asks no index at all: no-index is set (PIP_NO_INDEX)": "unset PIP_NO_INDEX"}
+        if where == "variable"
+        else {
+            "pip asks no index at all: no-index is set (its configuration files)": "Take it out there; `pip config debug` shows which file has it.",
+            f"uv asks no index at all: no-index is set ({devpi.folder / 'uv.toml'})": "Take it out there.",
+        }
+    )
 
 
 def test_a_page_by_way_of_a_redirect_is_a_warning(devpi: Client, index: FakeUpstream) -> None:
@@ -381,7 +414,19 @@ def test_a_file_without_a_name_is_not_understood() -> None:
 
 
 def test_an_empty_page_is_no_page_to_judge_by() -> None:
-    assert levels(pagechecks.of_page(a_page(), [], bare=True), "files") == [Level.WARNING]
+    page = a_page(b'{"files": []}', kind=listings.JSON)
+
+    listings.check(page, [], "pkg")
+
+    assert levels(pagechecks.of_page(page, [], bare=True), "files") == [Level.WARNING]
+
+
+@pytest.mark.parametrize("filename", ["zope.interface-1.0.tar.gz", "Zope_Interface-1.0-py3-none-any.whl"])
+def test_files_belong_to_a_project_however_it_is_spelt(filename: str) -> None:
+    listings.check(a_page(), [a_file("s/other-1.0.zip"), a_file(f"s/{filename}")], "zope-interface")
+
+    with pytest.raises(ValueError, match="without a link to any file of interface"):
+        listings.check(a_page(), [a_file(f"s/{filename}")], "interface")
 
 
 def test_a_metadata_file_has_to_be_what_the_wheel_contains() -> None:
@@ -507,6 +552,7 @@ def test_variables_count_more_for_pip_than_files() -> None:
                      {"index": [{"url": "http://c/"}, {"url": "http://d/", "explicit": True}],
                       "extra-index-url": ["http://e/"]},
                      {"extra": ("http://a/", "http://b/", "http://c/", "http://e/")}, id="beside"),
+        pytest.param({}, {"pip": {"no-index": False}, "no-index": True}, {"no_index": ""}, id="an index after all"),
         pytest.param({}, {"exclude-newer": "2024-01-01", "allow-insecure-host": ["h"], "native-tls": True},
                      {"cut": "2024-01-01", "trusted": ("h",),
                       "environ": {"UV_INSECURE_HOST": "h", "UV_NATIVE_TLS": "true"}}, id="others"),

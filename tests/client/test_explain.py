@@ -9,6 +9,7 @@ import pytest
 
 from stilton_client.commands.explain import Member, Source, change_of, order, parts, reading
 from stilton_client.commands.explain import Part as Served
+from tests.client.test_manners import on_a_terminal
 from tests.client.test_status import a_reply
 from tests.support.builders import a_wheel
 from tests.support.devpi import Client, Yard
@@ -17,7 +18,9 @@ from tests.support.upstream import FakeUpstream, Threaded
 
 
 def explained(devpi: Client, words: str) -> dict[str, Any]:
-    answer: dict[str, Any] = json.loads("\n".join(devpi.lines(f"devpi explain {words} --json")))
+    status, lines = devpi.run(f"devpi explain {words} --json")
+    answer: dict[str, Any] = json.loads("\n".join(lines))
+    assert status == (0 if any(source["files"] for source in answer["sources"]) else 1)
     return answer
 
 
@@ -79,13 +82,28 @@ def test_a_mirror_that_is_asked_itself_serves(devpi: Client) -> None:
     """)
 
 
-def test_what_nobody_has_is_told_and_is_no_error(devpi: Client) -> None:
+def test_what_nobody_has_is_told_and_ends_with_1(devpi: Client) -> None:
     devpi.follow("""
         $ devpi explain nothing
         nobody serves nothing through ME/dev
         root/pypi…; it has no file of it
         root/pypi: If it should be there: devpi refresh nothing
+        [1]
+        $ devpi explain dep 9.9
+        nobody serves dep 9.9 through ME/dev
+        [1]
     """)
+
+
+@pytest.mark.parametrize(("columns", "is_table"), [("79", False), ("80", True)])
+def test_a_narrow_terminal_gets_lines_and_no_table(devpi: Client, columns: str, *, is_table: bool) -> None:
+    status, drawn = on_a_terminal(devpi, "explain", "dep", COLUMNS=columns, NO_COLOR="1")
+
+    lines = [line.rstrip() for line in drawn.splitlines()]
+    assert status == 0
+    assert any(line.startswith("index ") for line in lines) == is_table
+    assert ("  why: does not host the project" in lines) != is_table
+    assert ("  newest: 1.5" in lines) != is_table
 
 
 def test_a_mirror_that_does_not_answer_is_told(devpi: Client, yard: Yard) -> None:
@@ -98,6 +116,7 @@ def test_a_mirror_that_does_not_answer_is_told(devpi: Client, yard: Yard) -> Non
         root/gone…its upstream does not answer
         root/gone: Wait, or see what is wrong: devpi status
         the server says: The project dep does not exist…
+        [1]
     """)
 
 

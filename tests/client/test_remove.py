@@ -39,7 +39,7 @@ def test_a_project_goes_with_its_name_after_a_question(devpi: Client) -> None:
 def test_a_name_of_which_nothing_is_left_is_opened_as_explain_says(devpi: Client) -> None:
     upload(devpi)
     devpi.lines("devpi remove -y dep")
-    (own, _) = json.loads("\n".join(devpi.lines("devpi explain dep --json")))["sources"]
+    (own, _) = json.loads("\n".join(devpi.run("devpi explain dep --json")[1]))["sources"]
     command = own["change"].partition(": ")[2]
 
     told = json.loads("\n".join(devpi.lines(f"{command} -y --json")))

@@ -6,6 +6,7 @@ import http.server
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from stilton_client import building, projectconfig
 from stilton_client.commands import upload
 from stilton_client.errors import Failure
 from stilton_client.terminal import Terminal
+from tests.client.test_manners import on_a_terminal
 from tests.support.builders import Dist, a_wheel, an_sdist
 from tests.support.deadline import until
 from tests.support.devpi import OURS, Client, a_doc_zip
@@ -375,6 +377,57 @@ def test_what_cannot_be_uploaded_is_said_before_anything_is_sent(devpi: Client, 
     devpi.follow(f"$ devpi upload {paths}\n{says}\n[1]")
 
     assert files(devpi) == {}
+
+
+def test_what_a_folder_has_of_damaged_files_is_left_out_and_the_others_are_sent(devpi: Client) -> None:
+    devpi.has(a_wheel(), Dist("nameless-1.0.tar", tar_of("nameless-1.0/a.py"), b""))
+    (devpi.folder / "dist" / "broken-1.0.whl").write_bytes(a_wheel().content[:100])
+    (devpi.folder / "dist" / "pages-1.0.doc.tgz").write_bytes(b"junk")
+
+    assert document(devpi, "devpi upload --dry-run --from-dir dist", 1) == [(a_wheel().filename, "skipped")]
+    devpi.follow("""
+        $ devpi upload --from-dir dist
+        warning: dist/broken-1.0.whl: cannot be read as an archive (…), skipping
+        warning: dist/nameless-1.0.tar: a source distribution without PKG-INFO, skipping
+        warning: dist/pages-1.0.doc.tgz: cannot be read as an archive (…), skipping
+        file_upload of pkg-1.0-py3-none-any.whl to SERVER/ME/dev/
+        left out: dist/broken-1.0.whl: cannot be read as an archive (…)
+        left out: dist/nameless-1.0.tar: a source distribution without PKG-INFO
+        left out: dist/pages-1.0.doc.tgz: cannot be read as an archive (…)
+        [1]
+        $ devpi upload --from-dir dist dist/nameless-1.0.tar
+        dist/nameless-1.0.tar: a source distribution without PKG-INFO
+        Build it again; `python -m build` writes all that is needed.
+        [1]
+    """)
+
+    assert list(files(devpi)) == [a_wheel().filename]
+
+
+def test_an_attestation_that_is_a_pipe_is_refused_at_once(devpi: Client) -> None:
+    devpi.has(a_wheel())
+    os.mkfifo(devpi.folder / "dist" / f"{a_wheel().filename}.publish.attestation")
+
+    devpi.follow("$ devpi upload --from-dir dist\n….publish.attestation is no regular file\n[1]")
+
+    assert files(devpi) == {}
+
+
+def test_the_bar_ends_at_the_size_of_all_that_is_sent(devpi: Client) -> None:
+    devpi.has(a_wheel())
+
+    status, drawn = on_a_terminal(devpi, "upload", "--from-dir", "dist", NO_COLOR="1")
+
+    assert status == 0
+    told = re.findall(r"([\d,.]+)/([\d,.]+) (?:bytes|kB)", drawn)
+    assert told[-1][0] == told[-1][1] != "0"
+    assert files(devpi) == {a_wheel().filename: a_wheel().sha256}
+
+
+def test_a_shell_completes_files_after_upload(devpi: Client) -> None:
+    env = {"_DEVPI_COMPLETE": "bash_complete", "COMP_WORDS": "devpi upload ", "COMP_CWORD": "2"}
+
+    assert devpi.lines("devpi", **env) == ["file,"]
 
 
 def test_a_mirror_takes_no_uploads(devpi: Client) -> None:

@@ -117,8 +117,12 @@ class Pages:
             )
         return rendered
 
-    async def refresh(self, actor: Actor, user: str, name: str, project: ProjectName) -> None:
-        """Ask the upstreams of every mirror that contributes now. Raises as `get` does."""
+    async def refresh(self, actor: Actor, user: str, name: str, project: ProjectName) -> str:
+        """Ask the upstreams of every mirror that contributes now. Raises as `get` does.
+
+        Returns why none of them was asked (offline mode, or known not to answer); nothing if one was. That is said of
+        the upstream and never of the project: nobody learns which names are private here.
+        """
         index = await self._indexes.readable(actor, user, name)
         sources = [one for one in self._indexes.sources(actor, index, project) if one.is_mirror and one.contributes]
         trouble: StiltonError | None = None
@@ -131,6 +135,8 @@ class Pages:
                 trouble = error
         if trouble is not None and not asked and len(self._indexes.order(index)) == 1:
             raise trouble
+        mirrors = [self._indexes.mirror(source.index) for source in sources]
+        return "" if asked else next((mirror.upstream.circuit.why for mirror in mirrors if mirror.is_down), "")
 
     async def names(self, actor: Actor, user: str, name: str, *, inherited: bool = True) -> list[ProjectName]:
         """All projects that can be had through an index, sorted. May be 900,000.

@@ -28,6 +28,8 @@ from stilton.web.urls import Here, path_to
 
 INLINE_VERSIONS = 100
 """More than these are put together off the event loop."""
+NOT_REFRESHED = "X-Devpi-Not-Refreshed"
+"""Why no upstream was asked; clients that do not know it follow the redirect as ever."""
 _PUSH_KEYS = frozenset({
     "name", "version", "targetindex", "posturl", "username", "password", "register_project", "no_docs", "only_docs",
 })  # fmt: skip
@@ -85,11 +87,14 @@ class Projects:
         return answer("versiondata", _data(self._here.base(request.scope), found))
 
     async def refresh(self, request: Request) -> Response:
-        """Ask upstream now."""
+        """Ask upstream now; a header says why it was not asked (offline mode, or it is known not to answer)."""
         actor, user, name, project = await self._asked(request)
-        await self._pages.refresh(actor, user, name, project)
+        trouble = await self._pages.refresh(actor, user, name, project)
         location = self._here.mount(request.scope) + path_to(user, name, "+simple", project, "")
-        return RedirectResponse(location, 302)
+        response = RedirectResponse(location, 302)
+        if trouble:
+            response.headers[NOT_REFRESHED] = " ".join(trouble.encode("ascii", "replace").decode().split())
+        return response
 
     async def delete_project(self, request: Request) -> Response:
         """Remove a project; `?force` also from a non-volatile index, `?forget` frees its name."""

@@ -22,6 +22,6 @@ def completion_(session: Session, shell: str) -> None:
     found = get_completion_class(shell)
     group = click.get_current_context().find_root().command
     if found is None:
-        raise Failure(f"no completion for {shell}")
+        raise Failure(f"no completion for {shell}", f"There is one for {', '.join(SHELLS)}.")
     source = found(group, {}, "devpi", "_DEVPI_COMPLETE").source()
     session.terminal.line(source)

@@ -9,6 +9,8 @@ configurations (`reading`, no I/O), and the answer says that it is this command'
                 further index narrows the list), or of any index on the way (`union`)
 """
 
+import shutil
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -18,12 +20,13 @@ from packaging.utils import canonicalize_name
 
 from stilton_client import releases, urls
 from stilton_client.command import command
-from stilton_client.errors import Failure
+from stilton_client.errors import EXIT_FAILED, Failure, Refused
 from stilton_client.session import Index, Session
 from stilton_client.terminal import Terminal
 
 ANY = "*"
 UNION = "union"
+NARROW_COLUMNS = 80
 _ILL = ("failing", "down")
 BY_SERVER, BY_CLIENT = "the server", "this command"
 
@@ -67,8 +70,11 @@ class Part:
 @click.argument("project")
 @click.argument("version", required=False)
 @click.option("--index", "wanted", metavar="INDEX", help="another index than the current one: NAME, USER/NAME or URL")
-def explain_(session: Session, project: str, version: str | None, wanted: str | None) -> None:
-    """Show which index serves PROJECT, which rule keeps others out, and what to do to change that."""
+def explain_(session: Session, project: str, version: str | None, wanted: str | None) -> int:
+    """Show which index serves PROJECT, which rule keeps others out, and what to do to change that.
+
+    Ends with 1 if nobody serves it.
+    """
     spec = releases.wanted(project)
     version = version or spec.exact
     name = canonicalize_name(spec.name)
@@ -87,6 +93,7 @@ def explain_(session: Session, project: str, version: str | None, wanted: str | 
         "index": index.name, "project": name, "version": version, "told_by": told_by, "said": said or None,
         "sources": rows,
     })  # fmt: skip
+    return 0 if any(row["files"] for row in rows) else EXIT_FAILED
 
 
 def order(start: str, configs: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -172,7 +179,7 @@ def _sources(session: Session, index: Index, project: str) -> tuple[list[Source]
         listed = reply.result.get("sources") or ()
         return [_source(one) for one in listed if isinstance(one, Mapping)], BY_SERVER
     if not reply.ok and reply.status not in (404, 502):
-        raise session.refused(reply)
+        raise _advised(session.refused(reply))
     return _read(session, index, project), BY_CLIENT
 
 
@@ -211,7 +218,7 @@ def _configs(session: Session, index: Index) -> dict[str, dict[str, Any]]:
             found[name] = reply.result
             waiting += bases(reply.result)
         elif name == index.name:
-            raise session.refused(reply)
+            raise _advised(session.refused(reply))
     return found
 
 
@@ -229,7 +236,15 @@ def _versions(session: Session, index: Index, project: str) -> tuple[dict[str, A
         return reply.result, ""
     if reply.status in (404, 502, 503, 504):
         return {}, reply.message or reply.reason
-    raise session.refused(reply)
+    raise _advised(session.refused(reply))
+
+
+def _advised(refused: Refused) -> Refused:
+    """With what to do, where the session knows nothing."""
+    advice = (
+        "See which indexes there are: devpi use -l" if refused.status == 404 else "See how the server is: devpi status"
+    )
+    return Refused(refused.status, refused.what, refused.advice or advice)
 
 
 def _states(session: Session, root: str, sources: Iterable[Source], served: Mapping[str, Part]) -> dict[str, str]:
@@ -272,10 +287,23 @@ def _show(out: Terminal, summary: str, rows: Sequence[Mapping[str, Any]]) -> Non
         )
         for row in rows
     ]
-    out.table(("index", "kind", "versions", "files", "newest", "why"), cells)
+    headers = ("index", "kind", "versions", "files", "newest", "why")
+    if sys.stdout.isatty() and shutil.get_terminal_size().columns < NARROW_COLUMNS:
+        _list(out, headers, cells)
+    else:
+        out.table(headers, cells)
     for row in rows:
         if row["change"]:
             out.line(f"{row['index']}: {row['change']}")
+
+
+def _list(out: Terminal, headers: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    """What a table would show, for a terminal that has no room for one."""
+    for index, *others in cells:
+        out.line(index)
+        for header, cell in zip(headers[1:], others, strict=True):
+            if cell:
+                out.line(f"  {header}: {cell}")
 
 
 def _index_of(href: str, root: str) -> str:

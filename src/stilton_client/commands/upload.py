@@ -10,7 +10,7 @@ import click
 
 from stilton_client import building, cargo, projectconfig, urls
 from stilton_client.command import command
-from stilton_client.errors import Failure
+from stilton_client.errors import EXIT_FAILED, Failure
 from stilton_client.projectconfig import Defaults
 from stilton_client.sending import Sender
 from stilton_client.session import LOGIN_ADVICE, Index, Session
@@ -59,11 +59,14 @@ class Options:
 @click.option("--from-dir", is_flag=True, help="look for files in folders, and the folders in them")
 @click.option("--only-latest", is_flag=True, help="of each project, only files of the newest version found")
 @click.option("--dry-run", is_flag=True, help="send nothing, say what would be sent")
-def upload_(session: Session, paths: Sequence[Path], **given: Any) -> None:  # noqa: ANN401 - see Options
+def upload_(session: Session, paths: Sequence[Path], **given: Any) -> int:  # noqa: ANN401 - see Options
     """Build the project in this folder and upload it, or upload files.
 
     Without PATH, a source distribution and, out of that, a wheel are built from what git or hg tracks. Files that
     the index has already are not sent again, so a list that stopped can be run again.
+
+    A file that is named and cannot be uploaded ends the command before anything is sent. One that --from-dir finds is
+    left out: the others are sent, and the command ends with 1.
 
     Defaults for --no-vcs, --setupdir-only, --sdist and --wheel may stand in pyproject.toml, [tool.devpi.upload], or
     in setup.cfg, [devpi:upload].
@@ -82,8 +85,9 @@ def upload_(session: Session, paths: Sequence[Path], **given: Any) -> None:  # n
         wished = wish(options, projectconfig.defaults(here, out), out)
         paths = building.build_project(wished, here, out, session.environ)
     with tempfile.TemporaryDirectory(prefix="devpi-") as folder:
-        items = cargo.found(paths, Path(folder), out, from_dir=options.from_dir, only_latest=options.only_latest)
-        Sender(session, index, index.submit, dry_run=options.dry_run).send(items)
+        found = cargo.found(paths, Path(folder), out, from_dir=options.from_dir, only_latest=options.only_latest)
+        Sender(session, index, index.submit, dry_run=options.dry_run).send(found.items, found.left_out)
+    return EXIT_FAILED if found.left_out else 0
 
 
 def wish(options: Options, defaults: Defaults, out: Terminal) -> building.Wish:
