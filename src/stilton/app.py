@@ -46,6 +46,7 @@ from stilton.upkeep.pins import Pins
 from stilton.upkeep.report import Report
 from stilton.upkeep.retain import Retention
 from stilton.upkeep.space import Space
+from stilton.upkeep.stock import Stock
 from stilton.upstream.publisher import Publisher
 from stilton.web import routes
 from stilton.web.access import AccessLog
@@ -223,7 +224,7 @@ class App:
             pushes=pushes,
         )  # fmt: skip
         pins = Pins(db, indexes, policy, self._now)
-        upkeep = UpkeepAnswers(auth, indexes, pins, Retention(db), self.report)
+        upkeep = UpkeepAnswers(auth, indexes, Stock(db, indexes, self._now), pins, Retention(db), self.report)
         accounts = Accounts(auth, login, users, IndexAdmin(db, policy), indexes, pages, usage=upkeep.usage)
         handover = Handover(config.serverdir / "blobs", visitors.trusts) if config.x_accel_redirect else None
         audit = AuditAnswers(auth, AuditLog(db, policy))

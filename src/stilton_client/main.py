@@ -33,6 +33,7 @@ COMMANDS = {
     "install": ("install", "install packages from the index with pip"),
     "refresh": ("refresh", "have mirrors ask upstream again about projects"),
     "prime": ("prime", "fill the server's cache for work without a network"),
+    "cached": ("cached", "list what mirrors keep, and since when nobody used it"),
     "status": ("status", "show the server's health, and what you may do"),
     "explain": ("explain", "show which index serves a project, and why"),
     "doctor": ("doctor", "check that pip and uv get what they need from the index"),

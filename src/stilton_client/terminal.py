@@ -16,7 +16,9 @@ import click
 
 from stilton_client.errors import Failure
 
+KILOBYTE = 1e3
 MEGABYTE = 1e6
+GIGABYTE = 1e9
 # C0 without tab and line feed, DEL, C1; and what turns the direction of text around.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -147,6 +149,16 @@ class Terminal:
 def printable(text: str) -> str:
     """Text of a server or a file as it may go to a terminal: without what would drive it."""
     return _CONTROL.sub("\ufffd", text)
+
+
+def bytes_text(count: object) -> str:
+    """A number of bytes for people; `?` for what is none."""
+    if not isinstance(count, int | float):
+        return "?"
+    unit, name = next(
+        ((unit, name) for unit, name in ((GIGABYTE, "GB"), (MEGABYTE, "MB")) if count >= unit), (KILOBYTE, "kB")
+    )
+    return f"{count / unit:.1f} {name}"
 
 
 def print_json(value: object) -> None:

@@ -336,6 +336,7 @@ ROUTES: dict[tuple[str, str], tuple[Case, ...]] = {
     **{("DELETE", f"/{{user}}/{{index}}{slash}"): (Case("remove an index", fresh=True),) for slash in ("", "/")},
     **{("POST", f"/{{user}}/{{index}}{slash}"): (*_FORM, *_PUSHES) for slash in ("", "/")},
     **{("PUSH", f"/{{user}}/{{index}}{slash}"): _PUSHES for slash in ("", "/")},
+    ("GET", "/{user}/{index}/+cached"): (Case("read an index", headers=JSON),),
     ("GET", "/{user}/{index}/+pins"): (Case("read an index", headers=JSON),),
     ("PUT", "/{user}/{index}/+pins"): (Case("pin", {"projects": ["*"]}),),
     ("DELETE", "/{user}/{index}/+pins"): (Case("pin", {"projects": ["*"]}),),

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, select
 
 from stilton.db.schema import changes, files, held, pins, projects, releases
 from stilton.domain.files import Status
@@ -77,27 +77,44 @@ def files_of(connection: Connection, stage: IndexName) -> list[StageFile]:
     return found
 
 
-def cached_of(connection: Connection, mirror: IndexName) -> list[Cached]:
-    """Every file that a mirror keeps, by project."""
+def cached_of(
+    connection: Connection,
+    mirror: IndexName,
+    project: ProjectName | None = None,
+    *,
+    unused_since: float | None = None,
+    after: str = "",
+    most: int = -1,
+) -> list[Cached]:
+    """Files that a mirror keeps, by path.
+
+    `unused_since`: Unix seconds; only those that nobody asked for since. `most`: so many, -1 is all.
+    """
     pinned = (pins.c.mirror == held.c.mirror) & (pins.c.path == held.c.path)
     statement = select(held, pins.c.reason).join_from(held, pins, pinned, isouter=True).where(_kept_by(mirror))
-    return [
-        Cached(
-            path=row["path"],
-            project=ProjectName(row["project"]),
-            held=Held(digest=row["digest"], size=row["size"], metadata_digest=row["metadata_digest"]),
-            last_modified=row["last_modified"],
-            fetched_at=row["fetched_at"],
-            used_at=row["used_at"],
-            pinned=row["reason"],
-        )
-        for row in connection.execute(statement.order_by(held.c.project, held.c.path)).mappings()
-    ]
+    if project is not None:
+        statement = statement.where(held.c.project == project)
+    if unused_since is not None:
+        statement = statement.where(func.coalesce(held.c.used_at, held.c.fetched_at) <= unused_since)
+    statement = statement.where(held.c.path > after).order_by(held.c.path).limit(most)
+    return [_cached(row) for row in connection.execute(statement).mappings()]
 
 
 def last_serial(connection: Connection) -> int:
     """Number of the last commit."""
     return int(connection.scalar(select(func.max(changes.c.serial))) or 0)
+
+
+def _cached(row: RowMapping) -> Cached:
+    return Cached(
+        path=row["path"],
+        project=ProjectName(row["project"]),
+        held=Held(digest=row["digest"], size=row["size"], metadata_digest=row["metadata_digest"]),
+        last_modified=row["last_modified"],
+        fetched_at=row["fetched_at"],
+        used_at=row["used_at"],
+        pinned=row["reason"],
+    )
 
 
 def _kept_by(mirror: IndexName) -> ColumnElement[bool]:

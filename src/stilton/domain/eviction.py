@@ -81,12 +81,12 @@ def max_size(value: object) -> int:
     return size
 
 
-def max_age(value: object) -> str:
-    """`mirror_cache_max_age` as it is kept: `90d`, also for `90`. Raises Invalid."""
+def max_age(value: object, key: str = "mirror_cache_max_age") -> str:
+    """An age as it is kept: `90d`, also for `90`. Raises Invalid, which names `key`."""
     match = _AGE.fullmatch(str(value).strip())
     count, unit = (int(match[1]), match[2].lower() or "d") if match else (0, "d")
     if count * _AGE_UNITS[unit] < LEAST_AGE_S:
-        raise Invalid(f"mirror_cache_max_age is {value!r}: it takes days, or a number with w, d or h; an hour or more")
+        raise Invalid(f"{key} is {value!r}: it takes days, or a number with w, d or h; an hour or more")
     return f"{count}{unit}"
 
 

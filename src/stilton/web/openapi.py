@@ -74,6 +74,7 @@ BODIES: Mapping[tuple[str, str], dict[str, Any]] = {
 QUERIES: Mapping[tuple[str, str], Sequence[str]] = {
     ("GET", "/+audit"): ("before", "limit", "actor", "target", "action", "since", "until"),
     ("GET", "/{user}/{index}"): ("no_projects", "usage"),
+    ("GET", "/{user}/{index}/+cached"): ("project", "unused_for", "after"),
     ("GET", "/{user}/{index}/+retention"): ("keep",),
     ("PATCH", "/{user}/{index}"): ("error_on_noop",),
     ("GET", "/{user}/{index}/{project}"): ("ignore_bases", "explain"),

@@ -14,6 +14,7 @@ GET  /robots.txt                         nothing here is for crawlers
 GET PUT PATCH DELETE  /{u}[/]            a user
 GET PUT PATCH DELETE  /{u}/{i}[/]        an index
 POST PUSH             /{u}/{i}[/]        upload to it, push from it
+GET  /{u}/{i}/+cached                    files that mirrors keep
 GET PUT DELETE        /{u}/{i}/+pins     files that eviction never takes
 GET  /{u}/{i}/+retention                 what retention would remove
 GET PATCH DELETE      /{u}/{i}/{p}[/]    a project
@@ -116,6 +117,7 @@ def table(
         ("/robots.txt", {"GET": _robots}),
         ("/{user}/+api", {"GET": api.api}),
         ("/{user}/{index}/+api", {"GET": api.api}),
+        ("/{user}/{index}/+cached", {"GET": upkeep.cached}),
         ("/{user}/{index}/+pins", pins),
         ("/{user}/{index}/+retention", {"GET": upkeep.retention}),
         ("/{user}/{index}/+f/{path:path}", file),

@@ -1,5 +1,6 @@
-"""What is kept, what goes, what stays: `+pins`, `+retention` and `?usage` of an index."""
+"""What is kept, what goes, what stays: `+cached`, `+pins`, `+retention` and `?usage` of an index."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -7,12 +8,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from stilton.catalog.indexes import Indexes
-from stilton.domain import retention
+from stilton.domain import eviction, retention
 from stilton.domain.errors import Invalid
+from stilton.domain.names import project_name
 from stilton.domain.permission import Actor
 from stilton.upkeep.pins import Pins, Wish
 from stilton.upkeep.report import Report
 from stilton.upkeep.retain import Retention
+from stilton.upkeep.stock import Stock, Wanted
 from stilton.web.answers import answer
 from stilton.web.auth import Auth
 from stilton.web.forms import json_object
@@ -21,12 +24,21 @@ from stilton.web.forms import json_object
 class UpkeepAnswers:
     """One method per kind of request."""
 
-    def __init__(self, auth: Auth, indexes: Indexes, pins: Pins, retention: Retention, report: Report) -> None:
+    def __init__(
+        self, auth: Auth, indexes: Indexes, stock: Stock, pins: Pins, retention: Retention, report: Report
+    ) -> None:
         self._auth = auth
         self._indexes = indexes
+        self._stock = stock
         self._pins = pins
         self._retention = retention
         self._report = report
+
+    async def cached(self, request: Request) -> Response:
+        """Files that mirrors keep; `?project=`, `?unused_for=90d` and `?after=` choose."""
+        asked = await self._asked(request)
+        files, after = await self._stock.cached(*asked, _wanted(request.query_params))
+        return answer("cachedfiles", {"files": files, "after": after})
 
     async def pins(self, request: Request) -> Response:
         """Files that eviction never takes."""
@@ -61,6 +73,15 @@ class UpkeepAnswers:
     async def _asked(self, request: Request) -> tuple[Actor, str, str]:
         actor = await self._auth.actor(request.scope)
         return actor, request.path_params["user"], request.path_params["index"]
+
+
+def _wanted(query: Mapping[str, str]) -> Wanted:
+    project, unused_for = query.get("project"), query.get("unused_for")
+    return Wanted(
+        project=project_name(project) if project else None,
+        unused_for_s=eviction.age_s(eviction.max_age(unused_for, "unused_for")) if unused_for else 0.0,
+        after=query.get("after", ""),
+    )
 
 
 def _wish(document: dict[str, Any]) -> Wish:

@@ -10,10 +10,9 @@ from stilton_client.errors import EXIT_FAILED
 from stilton_client.priming import Priming, Wish
 from stilton_client.session import Session
 from stilton_client.targets import targets
-from stilton_client.terminal import MEGABYTE, Terminal
+from stilton_client.terminal import Terminal, bytes_text
 from stilton_client.warming import Read
 
-KILOBYTE = 1e3
 WORKERS = 4
 MAX_WORKERS = 32
 
@@ -108,7 +107,7 @@ def _report(out: Terminal, priming: Priming, wishes: Sequence[Wish], done: Seque
     else:
         if out.verbose:
             _list(out, there, [sizes[wish.file.url] for wish in there])
-        out.info(f"{_files(there)} {'is' if len(there) == 1 else 'are'} there, {_size(sum(sizes.values()))}")
+        out.info(f"{_files(there)} {'is' if len(there) == 1 else 'are'} there, {bytes_text(sum(sizes.values()))}")
     _tell_builds(out, priming, there)
     for each in priming.elsewhere:
         out.line(f"not from an index: {each}")
@@ -119,10 +118,7 @@ def _report(out: Terminal, priming: Priming, wishes: Sequence[Wish], done: Seque
 
 
 def _list(out: Terminal, wishes: Sequence[Wish], sizes: Sequence[int | None]) -> None:
-    rows = [
-        (wish.pin.project, wish.file.filename, "?" if size is None else _size(size))
-        for wish, size in zip(wishes, sizes, strict=True)
-    ]
+    rows = [(wish.pin.project, wish.file.filename, bytes_text(size)) for wish, size in zip(wishes, sizes, strict=True)]
     if rows:
         out.table(("project", "file", "size"), rows)
 
@@ -157,7 +153,3 @@ def _data(priming: Priming, there: Sequence[Wish], sizes: dict[str, int], *, dry
 def _files(wishes: Sequence[Wish]) -> str:
     projects = len({wish.pin.project for wish in wishes})
     return f"{len(wishes)} file{'s' * (len(wishes) != 1)} of {projects} project{'s' * (projects != 1)}"
-
-
-def _size(size: int) -> str:
-    return f"{size / MEGABYTE:.1f} MB" if size >= MEGABYTE else f"{size / KILOBYTE:.1f} kB"

@@ -22,13 +22,11 @@ from stilton_client import urls
 from stilton_client.command import command
 from stilton_client.errors import EXIT_FAILED, Failure
 from stilton_client.session import Index, Session
-from stilton_client.terminal import Terminal
+from stilton_client.terminal import Terminal, bytes_text
 
 NOT_TOLD = "not told by this server"
 MAY, MAY_NOT, UNKNOWN = "may", "may not", "unknown"
 UNLESS = "unless the server restricts that (--restrict-modify)"
-MEGABYTE = 1e6
-GIGABYTE = 1e9
 Config = Mapping[str, Any]
 
 
@@ -257,20 +255,14 @@ def _show_disk(out: Terminal, disk: Config | None) -> None:
         out.line(f"  disk:        {NOT_TOLD}")
         return
     low = ", LOW: mirrors keep nothing new" if disk.get("low") else ""
-    out.line(f"  disk:        {_size(disk.get('free'))} of {_size(disk.get('total'))} free{low}")
+    out.line(f"  disk:        {bytes_text(disk.get('free'))} of {bytes_text(disk.get('total'))} free{low}")
     blobs = disk.get("blobs")
     if isinstance(blobs, dict):
-        out.line(f"  kept:        {blobs.get('files')} files, {_size(blobs.get('bytes'))}")
-    out.line(f"  would free:  {_size(disk.get('would_free'))}")
+        out.line(f"  kept:        {blobs.get('files')} files, {bytes_text(blobs.get('bytes'))}")
+    out.line(f"  would free:  {bytes_text(disk.get('would_free'))}")
     for name, one in (disk.get("indexes") or {}).items():
-        freed = f", would free {_size(one['would_free'])}" if one.get("would_free") else ""
-        out.line(f"    {name:<18} {one.get('files')} files, {_size(one.get('bytes'))}{freed}")
-
-
-def _size(count: object) -> str:
-    if not isinstance(count, (int, float)):
-        return "?"
-    return f"{count / GIGABYTE:.1f} GB" if count >= GIGABYTE else f"{count / MEGABYTE:.1f} MB"
+        freed = f", would free {bytes_text(one['would_free'])}" if one.get("would_free") else ""
+        out.line(f"    {name:<18} {one.get('files')} files, {bytes_text(one.get('bytes'))}{freed}")
 
 
 def _at(moment: object) -> str:
