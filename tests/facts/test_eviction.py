@@ -120,6 +120,8 @@ def test_limits_of_a_mirror_are_stored_in_one_spelling_and_taken_back_as_shown(
         {"mirror_cache_max_size": "much"},
         {"mirror_cache_max_size": "0"},
         {"mirror_cache_max_size": "-1"},
+        {"mirror_cache_max_file_size": "-1"},
+        {"mirror_cache_max_file_size": "large"},
         {"mirror_cache_max_age": "soon"},
         {"mirror_cache_max_age": "59m"},
         {"mirror_cache_max_age": "0d"},

@@ -34,7 +34,7 @@ _KEYS = {
     | {
         "type", "volatile", "acl_pkg_read", "mirror_url", "mirror_cache_expiry", "mirror_no_project_list",
         "mirror_use_external_urls", "mirror_ignore_serial_header", "mirror_web_url_fmt",
-        "mirror_cache_max_size", "mirror_cache_max_age",
+        "mirror_cache_max_size", "mirror_cache_max_file_size", "mirror_cache_max_age",
     },
 }  # fmt: skip
 _BOOLEANS = frozenset({
@@ -213,6 +213,7 @@ _CONVERSIONS: dict[str, Callable[[Any], Any]] = {
     "mirror_url": lambda value: mirror_url(value, "this index"),
     "mirror_cache_expiry": _seconds,
     "mirror_cache_max_size": eviction.max_size,
+    "mirror_cache_max_file_size": eviction.max_file_size,
     "mirror_cache_max_age": eviction.max_age,
     "retain_dev_releases": retention.retained,
     "custom_data": _data,

@@ -71,12 +71,22 @@ def evicted(files: Iterable[Cached], limits: Limits, *, now: float) -> list[Cach
 
 def max_size(value: object) -> int:
     """`mirror_cache_max_size` as it is kept: bytes; `50G` is 50 GiB. Raises Invalid."""
-    match = _SIZE.fullmatch(str(value).strip())
-    size = int(float(match[1]) * _SIZE_UNITS[match[2].upper()]) if match else 0
-    if size < 1:
+    size = _bytes(value)
+    if not size:
         raise Invalid(
             f"mirror_cache_max_size is {value!r}: it takes bytes, or a number with K, M, G or T; "
-            "a mirror that is to keep nothing has mirror_use_external_urls"
+            "a mirror that is to keep nothing has mirror_cache_max_file_size=0"
+        )
+    return size
+
+
+def max_file_size(value: object) -> int:
+    """`mirror_cache_max_file_size` as it is kept: bytes; 0 is kept, too. Raises Invalid."""
+    size = _bytes(value)
+    if size is None:
+        raise Invalid(
+            f"mirror_cache_max_file_size is {value!r}: it takes bytes, or a number with K, M, G or T; "
+            "larger files are passed on and not kept, with 0 all"
         )
     return size
 
@@ -88,6 +98,11 @@ def max_age(value: object, key: str = "mirror_cache_max_age") -> str:
     if count * _AGE_UNITS[unit] < LEAST_AGE_S:
         raise Invalid(f"{key} is {value!r}: it takes days, or a number with w, d or h; an hour or more")
     return f"{count}{unit}"
+
+
+def _bytes(value: object) -> int | None:
+    match = _SIZE.fullmatch(str(value).strip())
+    return int(float(match[1]) * _SIZE_UNITS[match[2].upper()]) if match else None
 
 
 def age_s(kept: str) -> float:

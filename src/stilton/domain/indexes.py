@@ -22,7 +22,8 @@ _BEFORE_AT = re.compile(r"^(\w+://)?.*@", re.DOTALL)
 class MirrorConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What a mirror index does, read from its configuration keys.
 
-    `cache_expiry_s`: seconds a page counts as fresh. `networks`: where upstream may be, beside
+    `cache_expiry_s`: seconds a page counts as fresh. `max_file_bytes`: larger files are passed on and not kept;
+    None: all are kept. `networks`: where upstream may be, beside
     public addresses; `*` is anywhere, for those who run this server.
     """
 
@@ -32,6 +33,7 @@ class MirrorConfig(msgspec.Struct, frozen=True, kw_only=True):
     no_project_list: bool = False
     use_external_urls: bool = False
     ignore_serial: bool = False
+    max_file_bytes: int | None = None
     networks: tuple[str, ...] = ("*",)
 
     def __repr__(self) -> str:
@@ -117,6 +119,7 @@ def mirror_config(index: Index, *, cache_expiry_s: float, networks: tuple[str, .
         no_project_list=boolean(keys.get("mirror_no_project_list", False)),
         use_external_urls=boolean(keys.get("mirror_use_external_urls", False)),
         ignore_serial=boolean(keys.get("mirror_ignore_serial_header", False)),
+        max_file_bytes=keys.get("mirror_cache_max_file_size"),
         networks=networks,
     )
 

@@ -134,18 +134,25 @@ class Files:
         task.add_done_callback(ended)
         return download
 
-    def can_keep(self, listed: Listed) -> bool:
-        """Whether the disk has room for the file, beside those that are on their way."""
+    def can_keep(self, listed: Listed, size: int | None) -> bool:
+        """Whether a file of so many bytes (None: nobody knows) is small enough for this mirror, and for the disk.
+
+        Beside those that are on their way.
+        """
+        if path_of(listed.file) in self._downloads:
+            return True
         coming = sum(download.left_bytes for download in self._downloads.values())
-        return path_of(listed.file) in self._downloads or self._has_room((listed.file.size or 0) + coming)
+        return self._is_small(size or 0) and self._has_room((size or 0) + coming)
 
     async def begin(self, listed: Listed) -> Download | Passing:
-        """Like `download`, and wait until upstream answered; only passed on when the disk has no room.
+        """Like `download`, and wait until upstream answered; only passed on when it cannot be kept.
 
         Raises what upstream answered, as `find` does.
         """
-        keep = self.can_keep(listed)
-        transfer = self.download(listed) if keep else Passing(listed.file, self._upstream, self._metrics)
+        passing = Passing(listed.file, self._upstream, self._metrics)
+        if passing.size is None and self._upstream.config.max_file_bytes:
+            await self._begun(listed, passing)
+        transfer = self.download(listed) if self.can_keep(listed, passing.size) else passing
         await self._begun(listed, transfer)
         return transfer
 
@@ -168,6 +175,10 @@ class Files:
             if not self._downloads[path].is_proved:
                 task.cancel()
         await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+    def _is_small(self, size: int) -> bool:
+        most = self._upstream.config.max_file_bytes
+        return most is None or (most > 0 and size <= most)
 
     async def _begun(self, listed: Listed, transfer: Download | Passing) -> None:
         try:

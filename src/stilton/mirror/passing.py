@@ -1,4 +1,4 @@
-"""A file passed through to one client, and not kept: what a mirror does when the disk has no room for it.
+"""A file passed through to one client, and not kept: too large for the mirror, or for what room the disk has.
 
 The last byte is withheld until the hash is proved, as of a download that is kept (`mirror.download`). Each client
 has an upstream transfer of its own, and none is resumed.
@@ -23,15 +23,19 @@ class Passing:
         self.last_modified: str | None = None
         self._upstream = upstream
         self._metrics = metrics
+        self._asked = False
 
     async def begun(self) -> None:
-        """Ask upstream whether it has the file. Raises UpstreamUnavailable, UpstreamRefused."""
+        """Ask upstream, once, whether it has the file. Raises UpstreamUnavailable, UpstreamRefused."""
+        if self._asked:
+            return
         try:
             size = await self._upstream.size(self.file.url)
         except UpstreamRefused as refused:
             if refused.status in (404, 410):
                 raise
-            return  # one that knows no HEAD
+            size = None  # one that knows no HEAD
+        self._asked = True
         self.size = size if size is not None else self.size
 
     async def pieces(self, first: int, last: int | None) -> AsyncIterator[bytes]:

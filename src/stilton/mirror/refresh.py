@@ -142,7 +142,7 @@ class ReadAhead:
     async def _fetch(self, path: str) -> None:
         found = await self._files.find(path)
         is_small = isinstance(found, Listed) and (found.file.size or WHEEL_BYTES) < WHEEL_BYTES
-        if isinstance(found, Listed) and is_small and self._files.can_keep(found):
+        if isinstance(found, Listed) and is_small and self._files.can_keep(found, found.file.size):
             await self._files.whole(found)
             self._metrics.count("read_ahead", "wheel")
 
