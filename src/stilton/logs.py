@@ -27,6 +27,8 @@ from stilton.lines import ACCESS, Fields, HumanLine, JsonLine, Seconds
 from stilton.visits import Served
 
 HUMAN = "%(asctime)s %(levelname)-5.5s %(tag)s%(message)s"
+MOST_CHARACTERS = 1 << 18
+"""Of a file for --logger-cfg."""
 NOISY = ("asyncio", "alembic", "granian")
 OWN_HANDLERS = ("_granian", "granian.access")
 
@@ -39,7 +41,7 @@ def set_up(config: Config) -> None:
     """Send all log records of this process where they belong. Raises SetupError."""
     logging.setLogRecordFactory(record)
     if config.logger_cfg is not None:
-        _configure(config.logger_cfg)
+        _configure(config.logger_cfg, config.where("logger-cfg"))
         return
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(Json() if config.log_format == "json" else logging.Formatter(HUMAN))
@@ -129,17 +131,22 @@ def _drop(served: Iterable[Served]) -> None:
         pass
 
 
-def _configure(path: str) -> None:
-    """As `logging.config.dictConfig` takes it. Raises SetupError."""
+def _configure(path: str, where: str) -> None:
+    """As `logging.config.dictConfig` takes it; `where` the path was given. Raises SetupError."""
     try:
-        text = Path(path).expanduser().read_text(encoding="utf-8")
-        document = json.loads(text) if path.endswith(".json") else yaml.safe_load(text)
-        if not isinstance(document, dict):
+        with Path(path).open(encoding="utf-8") as file:
+            text = file.read(MOST_CHARACTERS + 1)
+        document = {} if len(text) > MOST_CHARACTERS else _document(path, text)
+        if not isinstance(document, dict) or not document:
             raise TypeError("it takes a mapping")  # noqa: TRY301 - told like everything else that is wrong with it
         # Loggers of modules that are loaded already are ours: without this they would fall silent.
         logging.config.dictConfig({"disable_existing_loggers": False, **document})
     except OSError as error:
-        raise SetupError(f"--logger-cfg {path} cannot be read: {error.strerror}.") from error
-    except (ValueError, TypeError, AttributeError, ImportError, yaml.YAMLError) as error:
-        why = error.__cause__ or error
-        raise SetupError(f"--logger-cfg {path} is no configuration of Python's logging: {error} ({why}).") from error
+        raise SetupError(f"{where} is {path}, which cannot be read: {error.strerror}.") from error
+    except (ValueError, TypeError, AttributeError, LookupError, ImportError, RecursionError, yaml.YAMLError) as error:
+        why = " ".join(f"{error} ({error.__cause__})".split()) if error.__cause__ else " ".join(str(error).split())
+        raise SetupError(f"{where} is {path}: that is no configuration of Python's logging: {why}.") from error
+
+
+def _document(path: str, text: str) -> object:
+    return json.loads(text) if path.endswith(".json") else yaml.safe_load(text)

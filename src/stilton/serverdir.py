@@ -172,7 +172,10 @@ class ServerDir:
         """Become the only writer, until the process ends. Raises SetupError when another is."""
         if self._lock is not None:
             return
-        lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise SetupError(f"The folder {self.path} cannot be written: {error.strerror}.") from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -144,7 +144,7 @@ def test_another_storage_is_refused_and_no_folder_is_made(tmp_path: Path) -> Non
     done = run("devpi-init", "--serverdir", str(tmp_path / "server"), "--storage", "pg8000:host=example")
 
     assert done.returncode == 1
-    assert done.stderr == "fatal: --storage is 'pg8000': this version takes sqlite.\n"
+    assert done.stderr == "fatal: --storage is 'pg8000:host=example': it takes sqlite, this version knows no other.\n"
     assert contents(tmp_path) == {}
 
 

@@ -138,7 +138,7 @@ def test_a_socket_that_a_dead_server_left_is_replaced_and_anything_else_is_not(s
     [
         (["--listen", "127.0.0.1:1", "--port", "2"], "either --listen or --host/--port"),
         (["--listen", "nonsense"], "--listen is 'nonsense': it takes HOST:PORT"),
-        (["--listen", "127.0.0.1:99999"], "it takes a number from 1 to 65535"),
+        (["--listen", "127.0.0.1:99999"], "it takes HOST:PORT, *:PORT or [IPv6]:PORT, ports from 1 to 65535"),
         (["--tls-cert", "x.pem"], "--tls-cert and --tls-key are given together"),
         (["--tls-cert", "x.pem", "--tls-key", "y.pem"], "No such file"),
         (["--unix-socket-perms", "999"], "it takes permission bits like 660"),

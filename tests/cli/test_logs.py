@@ -252,7 +252,7 @@ def test_a_configuration_that_cannot_be_used_stops_the_start(
     done = run("devpi-server", "--serverdir", str(serverdir), "--logger-cfg", str(config))
 
     assert done.returncode == 1
-    assert done.stderr.startswith(f"fatal: --logger-cfg {config}")
+    assert done.stderr.startswith(f"fatal: --logger-cfg is {config}")
     assert words in done.stderr
     assert "Traceback" not in done.stderr
 

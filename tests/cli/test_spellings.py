@@ -33,7 +33,7 @@ def test_a_wrong_configuration_is_not_printed() -> None:
     done = run("devpi-server", "--print-config", "--port", "0")
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "fatal: --port is 0: it takes a number from 1 to 65535.\n"
+    assert done.stderr == "fatal: --port is '0': it takes a whole number from 1 to 65535.\n"
 
 
 def test_passwd_of_old_changes_the_password_and_names_the_command_of_today(tmp_path: Path) -> None:

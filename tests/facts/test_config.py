@@ -7,7 +7,7 @@ import pytest
 
 from stilton import config
 from stilton.domain.errors import SetupError
-from stilton.settings import IGNORED, REFUSED, SETTINGS
+from stilton.settings import FIRST_DATA, IGNORED, REFUSED, SETTINGS, SWITCHES, Setting, variable
 
 
 def a_file(folder: Path, text: str) -> str:
@@ -23,7 +23,9 @@ def empty(tmp_path: Path) -> str:
 
 
 def test_every_setting_is_an_attribute_and_every_attribute_a_setting() -> None:
-    assert [setting.key for setting in SETTINGS] == [field.name for field in msgspec.structs.fields(config.Config)]
+    fields = [field.name for field in msgspec.structs.fields(config.Config)]
+
+    assert [*(setting.key for setting in SETTINGS), "given"] == fields
 
 
 def test_nothing_said_gives_the_defaults(empty: str) -> None:
@@ -50,109 +52,6 @@ def test_the_serverdir_has_a_second_variable_that_counts_less(empty: str) -> Non
     assert both.serverdir == Path("/new")
 
 
-@pytest.mark.parametrize(
-    ("name", "raw", "value"),
-    [
-        ("port", "8080", 8080),
-        ("workers", 256, 256),
-        ("mirror-cache-expiry", "0", 0.0),
-        ("request-timeout", "2.5", 2.5),
-        ("offline-mode", "yes", True),
-        ("read-ahead", False, False),
-        ("trusted-proxy", "10.0.0.1, 192.168.0.0/16", ("10.0.0.1", "192.168.0.0/16")),
-        ("trusted-proxy", ("10.0.0.1",), ("10.0.0.1",)),
-        ("trusted-proxy", "*", ("*",)),
-        ("outside-url", "https://u.example", "https://u.example"),
-        ("role", "standalone", "standalone"),
-    ],
-)
-def test_a_value_is_read_as_its_setting_says(empty: str, name: str, raw: object, value: object) -> None:
-    loaded = config.load({name: raw}, {}, empty)
-
-    assert getattr(loaded, name.replace("-", "_")) == value
-
-
-@pytest.mark.parametrize(
-    ("name", "raw", "words"),
-    [
-        ("port", "http", "a whole number"),
-        ("port", "80.5", "a whole number"),
-        ("port", "0", "1 to 65535"),
-        ("port", "65536", "1 to 65535"),
-        ("workers", "0", "1 to 256"),
-        ("workers", "257", "1 to 256"),
-        ("request-timeout", "-1", "seconds, 0 or more"),
-        ("request-timeout", "nan", "seconds, 0 or more"),
-        ("mirror-cache-expiry", "inf", "seconds, 0 or more"),
-        ("mirror-cache-expiry", "soon", "seconds, 0 or more"),
-        ("offline-mode", "perhaps", "yes or no"),
-        ("role", "replica", "standalone or auto"),
-        ("outside-url", "u.example", "http:// or https://"),
-        ("trusted-proxy", "proxy.example", "an address, a network"),
-        ("trusted-proxy", "10.0.0.0/99", "an address, a network"),
-    ],
-)
-def test_a_wrong_value_is_refused_with_its_name_and_what_it_takes(empty: str, name: str, raw: str, words: str) -> None:
-    with pytest.raises(SetupError) as refusal:
-        config.load({name: raw}, {}, empty)
-
-    assert f"--{name}" in str(refusal.value)
-    assert repr(raw) in str(refusal.value) or raw in str(refusal.value)
-    assert words in str(refusal.value)
-
-
-def test_a_wrong_value_in_the_environment_is_refused_with_its_variable(empty: str) -> None:
-    with pytest.raises(SetupError, match="DEVPISERVER_PORT is 'x': it takes a whole number"):
-        config.load({}, {"DEVPISERVER_PORT": "x"}, empty)
-
-
-def test_a_wrong_value_in_the_file_is_refused_with_the_files_name(tmp_path: Path) -> None:
-    file = a_file(tmp_path, "devpi-server: {offline-mode: maybe}")
-
-    with pytest.raises(SetupError, match=r"offline-mode in .*devpi-server.yml is 'maybe': it takes yes or no"):
-        config.load({}, {}, file)
-
-
-def test_an_unknown_option_in_the_file_stops_the_start(tmp_path: Path) -> None:
-    file = a_file(tmp_path, "devpi-server:\n  offline_mode: yes\n")
-
-    with pytest.raises(SetupError, match="Unknown devpi-server option 'offline_mode'"):
-        config.load({}, {}, file)
-
-
-@pytest.mark.parametrize("text", ["", "devpi-server:\n", "other: {port: x}\n"])
-def test_a_file_without_our_section_says_nothing(tmp_path: Path, text: str) -> None:
-    assert config.load({}, {}, a_file(tmp_path, text)).port == 3141
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"devpi-server: [port, 1]\n", "takes a mapping"),
-        (b"devpi-server: text\n", "takes a mapping"),
-        (b"just a text\n", "takes devpi-server: with option names"),
-        (b"- a\n- b\n", "takes devpi-server: with option names"),
-        (b"devpi-server: {\n", "Error in config file"),
-        (b"\tx: y\n", "Error in config file"),
-        (b"devpi-server: {host: \xff}\n", "not UTF-8"),
-        (b"x: !!python/object/apply:os.system [true]\n- y", "Error in config file"),
-    ],
-)
-def test_a_file_that_cannot_be_understood_is_refused_by_name(tmp_path: Path, content: bytes, words: str) -> None:
-    path = tmp_path / "devpi-server.yml"
-    path.write_bytes(content)
-
-    with pytest.raises(SetupError, match=words) as refusal:
-        config.load({}, {}, str(path))
-
-    assert path.name in str(refusal.value)
-
-
-def test_a_file_that_is_not_there_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(SetupError, match=r"nosuch\.yml cannot be read: No such file"):
-        config.load({}, {}, str(tmp_path / "nosuch.yml"))
-
-
 def test_numbers_and_switches_of_a_file_are_read_like_flags(tmp_path: Path) -> None:
     file = a_file(tmp_path, "devpi-server:\n  port: 8080\n  debug: true\n  trusted-proxy: [10.0.0.1, 10.0.0.2]\n")
 
@@ -170,7 +69,7 @@ def test_what_only_tunes_is_ignored_with_the_reason_wherever_it_is_given(tmp_pat
     file = a_file(tmp_path, f"devpi-server:\n  {name}: 5\n")
     for flags, environ, configfile in (({name: "5"}, {}, None), ({}, {variable: "5"}, None), ({}, {}, file)):
         config.load(flags, environ, configfile or a_file(tmp_path.parent, ""))
-        (notice,) = config.notices(flags, environ, configfile or a_file(tmp_path.parent, ""))
+        (notice,) = config.notices(config.gathered(flags, environ, configfile or a_file(tmp_path.parent, "")))
 
         assert IGNORED[name] in notice
         assert "has no effect" in notice
@@ -182,44 +81,72 @@ def test_what_promises_something_that_is_not_here_stops_the_start(tmp_path: Path
     empty, file = a_file(tmp_path.parent, ""), a_file(tmp_path, f"devpi-server:\n  {name}: x\n")
     for flags, environ, configfile in (({name: "x"}, {}, empty), ({}, {variable: "x"}, empty), ({}, {}, file)):
         with pytest.raises(SetupError) as refusal:
-            config.notices(flags, environ, configfile)
+            config.notices(config.gathered(flags, environ, configfile))
         assert REFUSED[name] in str(refusal.value)
 
 
-def test_a_variable_that_nobody_knows_is_told_with_a_hint(empty: str) -> None:
-    (notice,) = config.notices({}, {"DEVPISERVER_OUTSIDE_URI": "x", "DEVPI_SERVERDIR": "/x"}, empty)
+@pytest.mark.parametrize("name", sorted(SWITCHES))
+def test_a_switch_that_is_off_asks_for_nothing(tmp_path: Path, name: str) -> None:
+    file = a_file(tmp_path, f"devpi-server:\n  {name}: no\n")
 
-    assert notice == "The variable DEVPISERVER_OUTSIDE_URI is not known. Did you mean DEVPISERVER_OUTSIDE_URL?"
+    assert config.notices(config.gathered({name: False}, {variable(name): "0"}, file)) == []
 
 
-def test_nothing_odd_gives_no_notice(empty: str) -> None:
-    assert (
-        config.notices({"port": "80", "threads": None, "hard-links": False}, {"DEVPISERVER_THREADS": ""}, empty) == []
-    )
+@pytest.mark.parametrize("value", ["", "''", "~", "[]"])
+def test_nothing_said_about_what_is_not_here_asks_for_nothing(tmp_path: Path, value: str) -> None:
+    file = a_file(tmp_path, f"devpi-server:\n  primary-url: {value}\n  threads: {value}\n")
+
+    assert config.notices(config.gathered({"threads": None}, {"DEVPISERVER_THREADS": ""}, file)) == []
 
 
 @pytest.mark.parametrize(
-    ("text", "size"),
+    ("name", "meant"),
     [
-        ("0", 0),
-        ("1024", 1024),
-        ("1K", 1 << 10),
-        ("1.5 G", 3 << 29),
-        ("2GiB", 2 << 30),
-        ("3mb", 3 << 20),
-        ("1T", 1 << 40),
+        ("DEVPISERVER_OUTSIDE_URI", "DEVPISERVER_OUTSIDE_URL"),
+        ("DEVPI_SERVER_PORT", "DEVPISERVER_PORT"),
+        ("devpiserver_host", "DEVPISERVER_HOST"),
+        ("DEVPISERVER_SERVERDR", "DEVPISERVER_SERVERDIR"),
+        ("DEVPISERVER_ROOT_PASSWORD", "DEVPISERVER_ROOT_PASSWD"),
+        ("DEVPISERVER_XYZZY", None),
     ],
 )
-def test_a_size_may_have_a_unit(empty: str, text: str, size: int) -> None:
-    assert config.load({"min-free-disk": text}, {}, empty).min_free_disk == size
+def test_a_variable_that_nobody_knows_is_told_with_a_hint_and_without_its_value(
+    empty: str, name: str, meant: str | None
+) -> None:
+    (notice,) = config.oddities(config.gathered({}, {name: "value", "DEVPI_SERVERDIR": "/x"}, empty), empty)
+
+    assert notice == f"The variable {name} is not known." + (f" Did you mean {meant}?" if meant else "")
 
 
-@pytest.mark.parametrize("text", ["", "x", "1X", "-1", "1.G", "1 2", "9" * 400 + "x"])
-def test_what_is_no_size_is_refused(tmp_path: Path, text: str) -> None:
-    file = a_file(tmp_path, f"devpi-server:\n  min-free-disk: '{text}'\n")
+def test_every_variable_that_means_something_is_known(empty: str) -> None:
+    names = [*(setting.name for setting in SETTINGS), *IGNORED, *REFUSED, *FIRST_DATA, "configfile"]
+    given = config.gathered({}, {**{variable(name): "" for name in names}, "DEVPI_SERVERDIR": ""}, empty)
 
-    with pytest.raises(SetupError, match="it takes bytes, or a number with K, M, G or T"):
-        config.load({}, {}, file)
+    assert config.oddities(given, empty) == []
+
+
+def test_several_files_are_told_and_the_last_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, port in (("XDG_CONFIG_DIRS", 1), ("XDG_CONFIG_HOME", 2)):
+        folder = tmp_path / name / "devpi-server"
+        folder.mkdir(parents=True)
+        a_file(folder, f"devpi-server: {{port: {port}}}")
+        monkeypatch.setenv(name, str(tmp_path / name))
+
+    given = config.gathered({}, {})
+
+    assert config.checked(config.origins(given)).port == 2
+    (notice,) = config.oddities(given, None)
+    assert notice.startswith("Multiple configuration files found: ")
+    assert notice.endswith(f"{tmp_path / 'XDG_CONFIG_HOME' / 'devpi-server' / 'devpi-server.yml'} is used.")
+
+
+def test_nothing_odd_gives_no_notice(empty: str) -> None:
+    given = config.gathered(
+        {"port": "80", "threads": None, "hard-links": False}, {"DEVPISERVER_THREADS": "", "DEVPI_INDEX": "x"}, empty
+    )
+
+    assert config.notices(given) == []
+    assert config.oddities(given, empty) == []
 
 
 def test_storage_may_be_spelled_as_a_mapping_and_listen_as_a_list(tmp_path: Path) -> None:
@@ -230,17 +157,110 @@ def test_storage_may_be_spelled_as_a_mapping_and_listen_as_a_list(tmp_path: Path
     assert (loaded.storage, loaded.listen) == ("sqlite", ("127.0.0.1:1", "*:2"))
 
 
-def test_each_value_is_told_with_its_source_and_without_its_password(tmp_path: Path) -> None:
+def test_each_value_is_told_with_its_source(tmp_path: Path) -> None:
     file = a_file(tmp_path, "devpi-server:\n  host: file\n  trusted-proxy: [10.0.0.1, 10.0.0.2]\n")
-    found = {
-        origin.setting.name: (origin.shown, origin.where)
-        for origin in config.origins({"debug": True}, {"DEVPISERVER_OUTSIDE_URL": "https://me:word@h/x"}, file)
-    }
+    given = config.gathered({"debug": True}, {"DEVPISERVER_OUTSIDE_URL": "https://h.example/x"}, file)
+    found = {origin.setting.name: (origin.shown, origin.where) for origin in config.origins(given)}
 
     assert found["host"] == ("file", f"host in {file}")
     assert found["trusted-proxy"] == ("10.0.0.1,10.0.0.2", f"trusted-proxy in {file}")
     assert found["debug"] == ("yes", "--debug")
-    assert found["outside-url"] == ("https://****@h/x", "DEVPISERVER_OUTSIDE_URL")
+    assert found["outside-url"] == ("https://h.example/x", "DEVPISERVER_OUTSIDE_URL")
     assert found["port"] == ("3141", "default")
     assert found["unix-socket-perms"] == ("600", "default")
     assert list(found) == [setting.name for setting in SETTINGS]
+
+
+def test_the_settings_know_where_each_was_given(tmp_path: Path) -> None:
+    file = a_file(tmp_path, "devpi-server: {host: file}")
+
+    loaded = config.load({"port": "80"}, {"DEVPISERVER_WORKERS": "2"}, file)
+
+    assert loaded.where("host") == f"host in {file}"
+    assert loaded.where("workers") == "DEVPISERVER_WORKERS"
+    assert loaded.where("port") == "--port"
+    assert loaded.where("debug") == "--debug"
+
+
+# -- paths --------------------------------------------------------------------------------------------
+
+
+PATHS = [setting for setting in SETTINGS if setting.kind == "path"]
+
+
+@pytest.mark.parametrize("setting", PATHS, ids=lambda setting: setting.name)
+def test_a_relative_path_begins_here_or_beside_the_file_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: Setting
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "etc").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    a_file(tmp_path / "etc", f"devpi-server: {{{setting.name}: a/b}}")
+    a_file(tmp_path / "here", "")
+
+    found = [
+        str(next(origin.value for origin in config.origins(given) if origin.setting is setting))
+        for given in (
+            config.gathered({setting.name: "a/b"}, {}, "devpi-server.yml"),
+            config.gathered({}, {setting.variable: "a/b"}, "devpi-server.yml"),
+            config.gathered({}, {}, "../etc/devpi-server.yml"),
+        )
+    ]
+
+    assert found[:2] == [str(tmp_path / "here" / "a" / "b")] * 2
+    assert Path(found[2]).resolve() == tmp_path / "etc" / "a" / "b"
+    assert Path(found[2]).is_absolute()
+
+
+def test_a_path_may_begin_at_home_wherever_it_is_given(tmp_path: Path) -> None:
+    file = a_file(tmp_path, "devpi-server: {secretfile: ~/secret}")
+
+    loaded = config.load({"tls-cert": "~/cert"}, {"DEVPISERVER_TLS_KEY": "~/key"}, file)
+
+    assert loaded.secretfile == str(Path.home() / "secret")
+    assert (loaded.tls_cert, loaded.tls_key) == (str(Path.home() / "cert"), str(Path.home() / "key"))
+
+
+def test_a_relative_path_in_a_folder_that_is_gone_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    file = a_file(tmp_path, "")
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+    with pytest.raises(
+        SetupError, match=r"The current folder is gone, and 'data' is relative to it: use a full path\."
+    ):
+        config.load({"serverdir": "data"}, {}, file)
+
+
+# -- together -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "words"),
+    [
+        (
+            "listen: 127.0.0.1:1",
+            {"DEVPISERVER_PORT": "2"},
+            "not both together: here are listen in FILE and DEVPISERVER_PORT.",
+        ),
+        ("{listen: '*:1', host: h}", {}, "not both together: here are listen in FILE and host in FILE."),
+        (
+            "tls-cert: /c",
+            {},
+            "--tls-cert and --tls-key are given together or not at all: here is only tls-cert in FILE.",
+        ),
+        ("", {"DEVPISERVER_TLS_KEY": "/k"}, "not at all: here is only DEVPISERVER_TLS_KEY."),
+        ("listen: ['*:1', '*:1']", {}, "listen in FILE names an address twice: *:1, *:1."),
+    ],
+)
+def test_what_does_not_go_together_is_refused_with_who_said_what(
+    tmp_path: Path, text: str, environ: dict[str, str], words: str
+) -> None:
+    file = a_file(tmp_path, f"devpi-server:\n  {text}\n")
+
+    with pytest.raises(SetupError) as refusal:
+        config.load({}, environ, file)
+
+    assert str(refusal.value).replace(file, "FILE").endswith(words)

@@ -74,12 +74,16 @@ class Server:
 
 
 def run(
-    command: str | Path, *arguments: str, env: dict[str, str] | None = None, timeout: float = 60
+    command: str | Path,
+    *arguments: str,
+    env: dict[str, str] | None = None,
+    timeout: float = 60,
+    cwd: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command of ours to its end."""
     return subprocess.run(
         [BIN / command, *arguments], capture_output=True, text=True, timeout=timeout, check=False,
-        env=clean_env(**(env or {})),
+        env=clean_env(**(env or {})), cwd=cwd,
     )  # fmt: skip
 
 

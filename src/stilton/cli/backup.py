@@ -9,8 +9,7 @@ from typing import Any
 
 import click
 
-from stilton import config
-from stilton.cli.options import CONTEXT, configfile_option, named, options, run, version
+from stilton.cli.options import CONTEXT, configfile_option, options, run, settled, version
 from stilton.cli.progress import Teller
 from stilton.db import migrate
 from stilton.domain.errors import SetupError, StorageFull, StorageTrouble
@@ -44,7 +43,7 @@ def backup(configfile: str | None, folder: Path, *, verify: bool, **flags: Any) 
         if verify:
             _verify(folder.absolute())
             return
-        settings = config.load(named(flags), os.environ, configfile)
+        settings = settled(configfile, flags)
         wish = making.Wish(mirrors=flags["mirrors"], copy=flags["copy"])
         _back_up(ServerDir(settings.serverdir), Vault(folder.absolute()), wish, flags["keep"])
 
@@ -66,7 +65,7 @@ def restore(configfile: str | None, folder: Path, **flags: Any) -> None:  # noqa
     """Make a new --serverdir out of a backup: the newest complete snapshot in DIR, or that one."""
 
     def work() -> None:
-        settings = config.load(named(flags), os.environ, configfile)
+        settings = settled(configfile, flags)
         wish = restoring.Wish(
             hard_links=flags["hard_links"], new_uuid=flags["new_uuid"], incomplete=flags["incomplete"]
         )

@@ -4,7 +4,6 @@ Ends with 0 when all is well, or was mended; with 1 when something is wrong, or 
 """
 
 import asyncio
-import os
 import sys
 import time
 from collections import Counter
@@ -14,8 +13,7 @@ from typing import Any
 import click
 import msgspec
 
-from stilton import config
-from stilton.cli.options import CONTEXT, configfile_option, named, options, run, version
+from stilton.cli.options import CONTEXT, configfile_option, options, run, settled, version
 from stilton.cli.progress import Teller
 from stilton.config import Config
 from stilton.db import consistency, migrate
@@ -61,7 +59,7 @@ def check(configfile: str | None, *, json_to: str | None, **flags: Any) -> None:
     wish = Wish(json=json_to, **{name: flags.pop(name) for name in ("checksum", "repair", "refetch", "resume", "jobs")})
 
     def work() -> None:
-        _check(config.load(named(flags), os.environ, configfile), wish)
+        _check(settled(configfile, flags), wish)
 
     run(work)
 

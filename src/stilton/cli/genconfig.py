@@ -4,7 +4,6 @@ Their texts are in `stilton/templates`; what stands in them for nginx and system
 how it is quoted in `cli.quoting`. Nothing is installed: each file says on top where it goes.
 """
 
-import os
 import string
 from importlib import resources
 from pathlib import Path
@@ -12,9 +11,9 @@ from typing import Any
 
 import click
 
-from stilton import __version__, config
+from stilton import __version__
 from stilton.cli import quoting, services
-from stilton.cli.options import CONTEXT, configfile_option, named, options, run, version
+from stilton.cli.options import CONTEXT, configfile_option, options, run, settled, version
 from stilton.config import Config
 from stilton.domain.errors import SetupError
 
@@ -39,7 +38,7 @@ def gen_config(configfile: str | None, nginx_cache: str, **flags: Any) -> None: 
     """Write files for nginx, systemd, supervisor, launchd and cron into ./gen-config, for these options."""
 
     def work() -> None:
-        settings = config.load(named(flags), os.environ, configfile)
+        settings = settled(configfile, flags)
         write(settings, Path(FOLDER), configfile, nginx_cache=nginx_cache)
         if configfile is None:
             click.secho(

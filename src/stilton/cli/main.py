@@ -3,7 +3,7 @@
 Heavy rooms are imported by the worker, not here: the command itself starts fast.
 """
 
-import os
+import functools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,17 @@ import click
 
 from stilton import config
 from stilton.cli import former
-from stilton.cli.options import CONTEXT, configfile_option, named, options, run, version
+from stilton.cli.options import (
+    CONTEXT,
+    configfile_option,
+    first_data_option,
+    gathered,
+    options,
+    run,
+    settled,
+    tell,
+    version,
+)
 from stilton.domain.errors import SetupError
 from stilton.domain.indexes import mirror_url as checked_mirror_url
 
@@ -24,10 +34,10 @@ PASSWORD_TRIES = 3
 
 def _first_data(function: F) -> F:
     for option in (
-        click.option("--mirror-url", help="index to mirror as root/pypi, in place of PyPI"),
-        click.option("--root-passwd-hash", help="argon2 hash of root's password"),
-        click.option("--root-passwd", default="", help="password of user root  [empty]"),
-        click.option("--no-root-pypi", is_flag=True, help="do not create the index root/pypi"),
+        first_data_option("mirror-url", help="index to mirror as root/pypi, in place of PyPI"),
+        first_data_option("root-passwd-hash", help="argon2 hash of root's password"),
+        first_data_option("root-passwd", default="", help="password of user root  [empty]"),
+        first_data_option("no-root-pypi", is_flag=True, help="do not create the index root/pypi"),
     ):
         function = option(function)
     return function
@@ -52,9 +62,9 @@ def serve(configfile: str | None, *, init_first: bool, print_config: bool, **fla
             case "gen_config":
                 from stilton.cli import genconfig  # noqa: PLC0415
 
-                genconfig.write(config.load(named(flags), os.environ, configfile), Path("gen-config"))
+                genconfig.write(settled(configfile, flags), Path("gen-config"))
             case "passwd_of":
-                _change_password(config.load(named(flags), os.environ, configfile), flags["passwd_of"])
+                _change_password(settled(configfile, flags), flags["passwd_of"])
             case _:
                 _serve(configfile, flags, init_first=init_first)
 
@@ -70,10 +80,9 @@ def init(configfile: str | None, **flags: Any) -> None:  # noqa: ANN401
     """Create the data of a new server: user root and the mirror root/pypi."""
 
     def work() -> None:
-        given = named(flags)
-        for notice in config.notices(given, os.environ, configfile):
-            click.echo(f"notice: {notice}", err=True)
-        _initialise(config.load(given, os.environ, configfile), flags)
+        given = gathered(configfile, flags)
+        tell(config.notices(given))
+        _initialise(config.checked(config.origins(given)), flags)
 
     run(work)
 
@@ -85,7 +94,7 @@ def init(configfile: str | None, **flags: Any) -> None:  # noqa: ANN401
 @version
 def passwd(configfile: str | None, user: str, **flags: Any) -> None:  # noqa: ANN401
     """Set the password of USER (root), while the server is stopped."""
-    run(lambda: _change_password(config.load(named(flags), os.environ, configfile), user))
+    run(lambda: _change_password(settled(configfile, flags), user))
 
 
 @click.command(context_settings=CONTEXT, epilog="Example: devpi-gen-secret --secretfile /etc/devpi/secret")
@@ -111,14 +120,13 @@ def gen_secret(configfile: str | None, secretfile: str) -> None:
 
 def _print_config(configfile: str | None, flags: dict[str, Any]) -> None:
     """A line a setting, as the YAML file has it, with its source."""
-    given = named(flags)
-    found = config.origins(given, os.environ, configfile)
+    given = gathered(configfile, flags)
+    tell(config.notices(given))
+    found = config.origins(given)
     config.checked(found)
     width = max(len(origin.setting.name) for origin in found)
     for origin in found:
         click.echo(f"{origin.setting.name:<{width}}  {origin.shown}  ({origin.where})")
-    for notice in config.notices(given, os.environ, configfile):
-        click.echo(f"notice: {notice}", err=True)
 
 
 def _change_password(settings: config.Config, user: str) -> None:
@@ -152,14 +160,11 @@ def _new_password(user: str) -> str:
 
 def _serve(configfile: str | None, flags: dict[str, Any], *, init_first: bool) -> None:
     from stilton.cli import server  # noqa: PLC0415 - commands that do not serve start without it
-    from stilton.serverdir import ServerDir  # noqa: PLC0415
 
-    given = named(flags)
-    settings = config.load(given, os.environ, configfile)
-    place = ServerDir(settings.serverdir)
-    if init_first and not place.has_data():
-        _initialise(settings, flags)
-    server.run(settings, config.notices(given, os.environ, configfile))
+    given = gathered(configfile, flags)
+    settings = config.checked(config.origins(given))
+    first_data = functools.partial(_initialise, settings, flags) if init_first else None
+    server.run(settings, config.notices(given), first_data)
 
 
 def _initialise(settings: config.Config, flags: dict[str, Any]) -> None:

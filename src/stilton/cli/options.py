@@ -1,21 +1,25 @@
 """What the server's commands share: flags made from settings, and the boundary where errors become words."""
 
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import click
 
-from stilton import __version__
-from stilton.config import DEFAULT, Origin
+from stilton import __version__, config
+from stilton.config import DEFAULT, Config, Given, Origin
 from stilton.domain.errors import SetupError
-from stilton.settings import IGNORED, REFUSED, SETTINGS, SWITCHES, Setting
+from stilton.settings import CONFIGFILE, IGNORED, REFUSED, SETTINGS, SWITCHES, Setting, variable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
-configfile_option = click.option("-c", "--configfile", help="YAML file with the same options, below devpi-server:")
+configfile_option = click.option(
+    "-c", f"--{CONFIGFILE}", metavar="FILE", envvar=variable(CONFIGFILE),
+    help="YAML file with the same options, below devpi-server:",
+)  # fmt: skip
 version = click.version_option(__version__, message="%(version)s")
 
 
@@ -33,6 +37,29 @@ def options(*names: str) -> Callable[[F], F]:
         return function
 
     return decorate
+
+
+def first_data_option(name: str, **more: Any) -> Callable[[F], F]:  # noqa: ANN401 - click's
+    """One of `FIRST_DATA`; in a variable a password is not in the list of processes."""
+    return click.option(f"--{name}", envvar=variable(name), **more)
+
+
+def gathered(configfile: str | None, flags: dict[str, Any]) -> Given:
+    """All that somebody said; what is odd about it is told. Raises SetupError."""
+    given = config.gathered(named(flags), os.environ, configfile)
+    tell(config.oddities(given, configfile))
+    return given
+
+
+def settled(configfile: str | None, flags: dict[str, Any]) -> Config:
+    """The settings of a command that does not serve; what is odd about them is told. Raises SetupError."""
+    return config.checked(config.origins(gathered(configfile, flags)))
+
+
+def tell(notices: Iterable[str]) -> None:
+    """On stderr: stdout may be read by a program."""
+    for notice in notices:
+        click.echo(f"notice: {notice}", err=True)
 
 
 def named(flags: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ Without --index a dump becomes a new server; with it a folder of release files i
 of one that is there.
 """
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stilton import config
-from stilton.cli.options import CONTEXT, configfile_option, named, options, run, version
+from stilton.cli.options import CONTEXT, configfile_option, first_data_option, options, run, settled, version
 from stilton.domain.errors import SetupError, StorageTrouble
 
 if TYPE_CHECKING:
@@ -29,9 +27,9 @@ _folder = click.Path(path_type=Path)
 ))  # fmt: skip
 @configfile_option
 @options("serverdir", "storage", "keyfs-cache-size")
-@click.option("--no-root-pypi", is_flag=True, help="do not create the index root/pypi when the dump has none")
-@click.option("--root-passwd", default="", help="password of user root when the dump has none  [empty]")
-@click.option("--root-passwd-hash", help="argon2 hash of it")
+@first_data_option("no-root-pypi", is_flag=True, help="do not create the index root/pypi when the dump has none")
+@first_data_option("root-passwd", default="", help="password of user root when the dump has none  [empty]")
+@first_data_option("root-passwd-hash", help="argon2 hash of it")
 @click.option("--skip-import-type", multiple=True, metavar="TYPE", help="leave out indexes of this type")
 @click.option("--no-events", is_flag=True, help="accepted for devpi's sake; nothing is put off here")
 @click.option(
@@ -49,7 +47,7 @@ def import_(configfile: str | None, folder: Path, **flags: Any) -> None:  # noqa
     def work() -> None:
         if flags["index"] is None and (flags["create"] or flags["layout"]):
             raise SetupError("--create and --layout go with --index USER/NAME, for a folder of release files.")
-        settings = config.load(named(flags), os.environ, configfile)
+        settings = settled(configfile, flags)
         left_out = (_dump if flags["index"] is None else _release_files)(settings.serverdir, folder, flags)
         if left_out:
             listed = "\n".join(f"  {text}" for text in left_out)
@@ -74,7 +72,7 @@ def export(configfile: str | None, folder: Path, **flags: Any) -> None:  # noqa:
         from stilton.cli.progress import Teller  # noqa: PLC0415
         from stilton.upkeep import exports  # noqa: PLC0415 - commands that fail early start without it
 
-        settings = config.load(named(flags), os.environ, configfile)
+        settings = settled(configfile, flags)
         exports.export(
             settings.serverdir, folder, mirrored=flags["include_mirrored_files"], link=flags["hard_links"],
             tell=Teller(),
