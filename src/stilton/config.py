@@ -205,7 +205,8 @@ def _strange_variables(environ: Mapping[str, str]) -> Iterator[str]:
     for name in sorted(filter(_NEARLY.match, environ)):
         if name not in known:
             near = configfile.nearest(_NEARLY.sub("", name, count=1), names)
-            yield f"The variable {name} is not known.{_hint(near and variable(near))}"
+            shown = name if name.isprintable() else ascii(name)
+            yield f"The variable {shown} is not known.{_hint(near and variable(near))}"
 
 
 def _hint(name: str | None) -> str:

@@ -61,6 +61,8 @@ def read(named: str | None, known: Collection[str]) -> ConfigFile:
     """The file, if one is named. `known`: names of settings. Raises SetupError."""
     if named is None:
         return ConfigFile()
+    if not named.strip():
+        raise SetupError("--configfile is empty: it takes a path. Leave it out for the usual one.")
     try:
         path = Path(named).expanduser().absolute()
         return ConfigFile(path, _entries(_tree(_text(path)), known))

@@ -48,10 +48,13 @@ class ServerDir:
 
     def has_data(self) -> bool:
         """Whether a server was made here. Raises SetupError when another program's data is here."""
-        if not self._version.exists():
-            # Without both, an init was interrupted.
-            return self.database.exists() and self._nodeinfo.exists()
-        found = self._version.read_text().strip()
+        try:
+            if not self._version.exists():
+                # Without both, an init was interrupted.
+                return self.database.exists() and self._nodeinfo.exists()
+            found = self._version.read_bytes()[:100].decode("utf-8", "replace").strip()
+        except OSError as error:
+            raise SetupError(f"The folder {self.path} cannot be read: {error.strerror}.") from error
         if found == FORMAT:
             return True
         if found.startswith("stilton-"):

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from stilton.domain.errors import SetupError
 from stilton.domain.indexes import boolean
-from stilton.domain.redaction import HIDDEN, redacted
+from stilton.domain.redaction import without_secrets
 from stilton.settings import Setting
 
 N = TypeVar("N", int, float)
@@ -29,10 +29,6 @@ _SECONDS = re.compile(r"(?:[0-9]{1,15}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})(?:e\+?[0-9
 _WHOLE = re.compile(r"[0-9]{1,15}")
 _OCTAL = re.compile(r"(?:0o)?0*([0-7]{1,3})")
 _ADDRESS = re.compile(r"(?:\*|\[[^\[\]\s]+\]|[^\[\]:\s]+):([0-9]{1,5})")
-# Of what is not even a URL, all that could be a login.
-_BEFORE_AT = re.compile(r"^(\w+://)?[^/@:\s]*(?::.*)?@", re.DOTALL)
-# As in `pg8000:user=me,password=word`, which somebody may bring along from another devpi.
-_ASSIGNED = re.compile(r"([\w-]*(?:pass|pwd|secret|token|key|cred)[\w-]*\s*[=:]\s*)[^,;&\s]+", re.IGNORECASE)
 
 
 def read(setting: Setting, raw: object, *, where: str, folder: Path) -> Any:  # noqa: ANN401 - its kind decides
@@ -71,13 +67,6 @@ def shown(raw: object) -> str:
         return "a list"
     text = without_secrets(str(raw))
     return repr(text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…")
-
-
-def without_secrets(text: str) -> str:
-    """`text` without what looks like a password, a token or a private key."""
-    if "PRIVATE KEY" in text:
-        return HIDDEN
-    return _ASSIGNED.sub(rf"\1{HIDDEN}", _BEFORE_AT.sub(rf"\g<1>{HIDDEN}@", redacted(text)))
 
 
 def is_empty(raw: object) -> bool:

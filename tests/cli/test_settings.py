@@ -202,3 +202,47 @@ def test_the_first_data_may_be_described_in_variables(tmp_path: Path) -> None:
     assert "root/pypi" not in log
     assert "of a variable" not in log
     assert "is not known" not in log
+
+
+@pytest.mark.parametrize("command", [("devpi-init",), ("devpi-server", "--init")])
+def test_an_empty_hash_does_not_become_an_empty_password(tmp_path: Path, command: tuple[str, ...]) -> None:
+    done = run(*command, "--serverdir", str(tmp_path / "server"), "--root-passwd-hash", "", cwd=tmp_path)
+
+    assert done.returncode == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "command", [("devpi-init",), ("devpi-server", "--init"), ("devpi-fsck",), ("devpi-backup", "x")]
+)
+def test_a_name_that_no_folder_can_have_is_refused_in_words(tmp_path: Path, command: tuple[str, ...]) -> None:
+    done = run(*command, "--serverdir", str(tmp_path / ("s" * 300)), cwd=tmp_path)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"fatal: The folder {tmp_path}/sss")
+    assert done.stderr.endswith("cannot be read: File name too long.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_secret_without_a_name_is_not_written(tmp_path: Path) -> None:
+    done = run("devpi-gen-secret", "--secretfile", "", cwd=tmp_path)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("fatal: --secretfile is empty: it takes a path.")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        ("0.0.0.0:80", "Host and port together are for --listen."),
+        ("[::1", "no address has that name"),
+        ("203.0.113.9", "This machine has no such address"),
+    ],
+)
+def test_a_host_that_is_none_of_ours_is_refused_with_what_to_do(tmp_path: Path, host: str, words: str) -> None:
+    done = run("devpi-server", "--serverdir", str(tmp_path / "server"), "--init", "--host", host)
+
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert list(tmp_path.iterdir()) == []

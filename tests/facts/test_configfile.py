@@ -132,3 +132,8 @@ def test_the_value_of_an_unknown_option_is_not_shown(tmp_path: Path, line: str) 
     (tmp_path / "server.yml").write_text(BELOW + line)
 
     assert "hunter2" not in refusal_of(tmp_path / "server.yml")
+
+
+def test_no_name_of_a_file_is_not_taken_for_a_folder() -> None:
+    with pytest.raises(SetupError, match="--configfile is empty: it takes a path"):
+        config.load({}, {}, "")

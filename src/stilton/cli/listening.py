@@ -6,6 +6,7 @@ Sockets that systemd opened (sd_listen_fds(3)) are used as they are.
 import contextlib
 import errno
 import os
+import re
 import socket
 import stat
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,7 +44,7 @@ def addresses(config: Config) -> list[Address]:
     if config.unix_socket is not None:
         where, path = config.where("unix-socket"), Path(config.unix_socket)
         found.append(Address(where, path=path, permissions=config.unix_socket_perms))
-    return found or [Address(config.where("host"), config.host.strip("[]"), config.port)]
+    return found or [Address(config.where("host"), _bare(config.host), config.port)]
 
 
 def inherited(environ: Mapping[str, str]) -> list[socket.socket]:
@@ -71,7 +72,12 @@ def opened(wanted: Sequence[Address]) -> Iterator[list[socket.socket]]:
 
 def _address(where: str, text: str) -> Address:
     host, _, port = text.rpartition(":")
-    return Address(where, host.strip("[]"), int(port))
+    return Address(where, _bare(host), int(port))
+
+
+def _bare(host: str) -> str:
+    """`[::1]` is `::1`."""
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
 
 
 def _tcp(address: Address) -> socket.socket:
@@ -112,7 +118,8 @@ def resolved(host: str, where: str = "--host") -> str:
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise SetupError(f"{where} is {host!r}: no address has that name ({error}).") from error
+        hint = " Host and port together are for --listen." if re.fullmatch("[^:]*:[0-9]*", host) else ""
+        raise SetupError(f"{where} is {host!r}: no address has that name ({error}).{hint}") from error
     # `localhost` means 127.0.0.1 to most clients' first try.
     return str(min(found, key=lambda entry: entry[0] != socket.AF_INET)[4][0])
 

@@ -103,12 +103,12 @@ def passwd(configfile: str | None, user: str, **flags: Any) -> None:  # noqa: AN
 @version
 def gen_secret(configfile: str | None, secretfile: str) -> None:
     """Write a new secret for devpi-server --secretfile."""
-    del configfile  # devpi's command takes it; there is nothing in it for us
 
     def work() -> None:
         from stilton.accounts import secret  # noqa: PLC0415
 
-        path = Path(secretfile)
+        # Read as the server will read it; what the file says of it counts less.
+        path = Path(str(settled(configfile, {"secretfile": secretfile}).secretfile))
         secret.create(path)
         click.echo(f"New secret written to {secretfile!r}")
         click.echo(f"Changed file mode to 0600 of {secretfile!r}")
@@ -176,7 +176,7 @@ def _initialise(settings: config.Config, flags: dict[str, Any]) -> None:
     if url is not None:
         checked_mirror_url(url, "root/pypi")
     given = flags["root_passwd_hash"]
-    pwhash = setup.checked_hash(given) if given else passwords.hashed(flags["root_passwd"])
+    pwhash = setup.checked_hash(given) if given is not None else passwords.hashed(flags["root_passwd"])
     keys = None if flags["no_root_pypi"] else setup.pypi_keys(url)
 
     def fill(tx: Transaction) -> None:
@@ -192,5 +192,5 @@ def _initialise(settings: config.Config, flags: dict[str, Any]) -> None:
     click.echo("created root user")
     if keys is not None:
         click.echo("created root/pypi index")
-    if not flags["root_passwd"] and not flags["root_passwd_hash"]:
+    if not flags["root_passwd"] and given is None:
         click.echo("warning: user root has an empty password; set one before others can reach this server", err=True)

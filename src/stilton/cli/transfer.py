@@ -128,7 +128,7 @@ def _first_rows(flags: dict[str, Any]) -> "Callable[[Transaction], None]":
     from stilton.accounts import passwords, setup  # noqa: PLC0415
 
     given = flags["root_passwd_hash"]
-    pwhash = setup.checked_hash(given) if given else passwords.hashed(flags["root_passwd"])
+    pwhash = setup.checked_hash(given) if given is not None else passwords.hashed(flags["root_passwd"])
     keys = None if flags["no_root_pypi"] else setup.pypi_keys(None)
 
     def fill(tx: "Transaction") -> None:

@@ -112,10 +112,9 @@ def check_tls(config: Config) -> None:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(config.tls_cert, config.tls_key)
     except (OSError, ssl.SSLError) as error:
-        reason = getattr(error, "reason", None) or error.strerror or "no certificate and its key in PEM"
-        raise SetupError(
-            f"{cert_is}, {key_is}: they are no certificate with its key ({str(reason).replace('_', ' ').lower()})."
-        ) from error
+        apart = getattr(error, "reason", None) == "KEY_VALUES_MISMATCH"
+        why = "the key is that of another certificate" if apart else "PEM files of a certificate and its key are wanted"
+        raise SetupError(f"{cert_is}, {key_is}: {why}.") from error
 
 
 def _pem(path: str, said: str) -> bytes:

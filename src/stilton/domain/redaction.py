@@ -16,6 +16,11 @@ _QUERY = re.compile(
     r"([?&;][\w.\[\]-]*(?:pass|pwd|secret|token|key|auth|sig|cred)[\w.\[\]-]*=)[^&;\s\"'<>]+", re.IGNORECASE
 )
 
+# Of what is not even a URL, all that could be a login.
+_BEFORE_AT = re.compile(r"^(\w+://)?[^/@:\s]*(?::.*)?@", re.DOTALL)
+# As in `pg8000:user=me,password=word`, which somebody may bring along from another devpi.
+_ASSIGNED = re.compile(r"([\w-]*(?:pass|pwd|secret|token|key|cred)[\w-]*\s*[=:]\s*)[^,;&\s]+", re.IGNORECASE)
+
 
 class Secret:
     """A password or token on its way through. Whoever needs the text says so: `reveal()`."""
@@ -59,3 +64,10 @@ def redacted(text: str) -> str:
     if "=" in text:
         text = _QUERY.sub(rf"\1{HIDDEN}", text)
     return _TOKEN.sub(f"stilton-login-{HIDDEN}", text)
+
+
+def without_secrets(text: str) -> str:
+    """`text` without what looks like a password, a token or a private key: for a value that nobody understands."""
+    if "PRIVATE KEY" in text:
+        return HIDDEN
+    return _ASSIGNED.sub(rf"\1{HIDDEN}", _BEFORE_AT.sub(rf"\g<1>{HIDDEN}@", redacted(text)))
