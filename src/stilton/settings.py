@@ -163,6 +163,7 @@ IGNORED = {
     "file-replication-skip-indexes": "this version does not replicate",
     "replica-file-search-path": "this version does not replicate",
     "replica-streaming": "this version does not replicate",
+    "no-replica-streaming": "this version does not replicate",
     "hard-links": "this version does not replicate",
     "theme": "there are no web pages to change yet",
     "documentation-path": "uploaded documentation is kept and not served yet",
@@ -180,7 +181,9 @@ REFUSED = {
 }
 """Settings of devpi-server that promise something which is not here: what to do."""
 
-SWITCHES = frozenset({"keep-docs-packed", "debug-macros", "hard-links", "requests-only", "autocreate-users"})
+SWITCHES = frozenset(
+    {"no-replica-streaming", "keep-docs-packed", "debug-macros", "hard-links", "requests-only", "autocreate-users"}
+)
 """Those of `IGNORED` and `REFUSED` that take no value on the command line."""
 
 CONFIGFILE = "configfile"
