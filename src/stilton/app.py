@@ -29,7 +29,7 @@ from stilton.config import Config
 from stilton.db import mirrors
 from stilton.db.database import Database
 from stilton.domain import permission
-from stilton.domain.errors import Busy, StorageTrouble
+from stilton.domain.errors import Busy, Damaged, StiltonError, StorageTrouble
 from stilton.domain.indexes import MirrorConfig
 from stilton.domain.names import IndexName, ProjectName
 from stilton.domain.permission import ROOT, Policy
@@ -41,6 +41,7 @@ from stilton.publish.remove import Removals
 from stilton.publish.results import TestResults
 from stilton.publish.upload import Uploads
 from stilton.serverdir import ServerDir
+from stilton.upkeep.alarm import Alarm
 from stilton.upkeep.keeper import Keeper
 from stilton.upkeep.pins import Pins
 from stilton.upkeep.report import Report
@@ -114,7 +115,8 @@ class App:
         config = self.config
         place = ServerDir(config.serverdir)
         self.metrics = metrics = Metrics()
-        self.db = db = Database(place.database, now=self._now)
+        self.alarm = Alarm(self._now)
+        self.db = db = Database(place.database, now=self._now, alarm=self.alarm.raised)
         blobs = place.blobs
         options = Options(
             request_timeout_s=config.request_timeout,
@@ -209,7 +211,7 @@ class App:
         )  # fmt: skip
         here = Here(config.outside_url, visitors.trusts)
         auth = Auth(login, visitors.address)
-        answers = Answers(uuid, metrics, serial)
+        answers = Answers(uuid, metrics, serial, self.alarm.raised)
         self._access = AccessLog(visitors)
         api = Api(
             auth, here, users, indexes, about,
@@ -266,7 +268,9 @@ class App:
                 try:
                     await self.open()
                 except Exception as error:
-                    log.exception("The worker cannot start")
+                    # What was foreseen is said in a sentence, the rest with a traceback.
+                    traceback = None if isinstance(error, StiltonError) else error
+                    log.log(logging.ERROR, "The worker cannot start: %s", error, exc_info=traceback)
                     await send({"type": "lifespan.startup.failed", "message": str(error)})
                     return
                 await send({"type": "lifespan.startup.complete"})
@@ -276,8 +280,7 @@ class App:
                 return
 
     def _all_warnings(self) -> list[str]:
-        low = self.space.warning()
-        return [*self._warnings, *([] if low is None else [low])]
+        return [*self._warnings, *filter(None, (self.space.warning(), self.alarm.warning()))]
 
     async def _look_at_root(self) -> None:
         """An empty password of root is devpi's default, and everybody's who can reach this server."""
@@ -286,6 +289,9 @@ class App:
             empty = await self.login.has_empty_password(ROOT)
         except Busy:
             self._root_changed = True  # later
+            return
+        except Damaged as error:
+            self.alarm.raised(error)
             return
         if not empty:
             self._warnings = []
@@ -305,18 +311,25 @@ class App:
         published_at = 0.0
         while True:
             await asyncio.sleep(HOUSEKEEPING_S)
-            self.db.news()
             self._flush()
+            self._look_at_parent()
             if self._root_changed and (self._looking is None or self._looking.done()):
                 self._looking = asyncio.ensure_future(self._look_at_root())
-            if self._parent is not None and os.getppid() != self._parent:
-                # Killed without a chance to tell us. An orphan would keep the port and the lock.
-                log.error("The main process is gone, this worker ends")
-                self._parent = None
-                signal.raise_signal(signal.SIGTERM)
-            if time.monotonic() - published_at > PUBLISH_S and self.config.workers > 1:
-                published_at = time.monotonic()
-                await asyncio.to_thread(self.metrics.publish, self._place.run)
+            try:
+                self.db.news()
+                if time.monotonic() - published_at > PUBLISH_S and self.config.workers > 1:
+                    published_at = time.monotonic()
+                    await asyncio.to_thread(self.metrics.publish, self._place.run)
+            except (OSError, StiltonError) as error:
+                # A disk that is full now has room again some day, and this goes on until then.
+                self.alarm.raised(error)
+
+    def _look_at_parent(self) -> None:
+        """End when the main process was killed without a chance to tell us: an orphan would keep port and lock."""
+        if self._parent is not None and os.getppid() != self._parent:
+            log.error("The main process is gone, this worker ends")
+            self._parent = None
+            signal.raise_signal(signal.SIGTERM)
 
     def _flush(self) -> None:
         self._write_access(self._access.take())

@@ -2,6 +2,8 @@
 
 import contextlib
 import http.client
+import json
+import re
 import resource
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from stilton.blobs.incoming import Partial
 from stilton.blobs.local import LocalBlobs
 from stilton.domain.errors import StorageFull
+from tests.support import mounts
 from tests.support.builders import Dist, a_wheel
 from tests.support.deadline import until
 from tests.support.publish import BOUNDARY, PASSWORD, a_form, basic, fields_of
@@ -21,6 +24,10 @@ LIMIT_BYTES = 2 << 20
 FORM = f"multipart/form-data; boundary={BOUNDARY}"
 BIG = a_wheel("big", payload=bytes(4 << 20))
 SMALL = a_wheel("small")
+FULL = (
+    "the server's disk did not take a change of the database: no space left. "
+    "Nothing changed; try again when whoever runs this server has made room."
+)
 
 
 def test_a_file_that_the_disk_does_not_take_is_a_broken_transfer_and_the_server_goes_on(tmp_path: Path) -> None:
@@ -79,9 +86,81 @@ def test_an_upload_that_the_disk_does_not_take_is_refused_and_the_server_goes_on
 
         big, small = upload(BIG, "big"), upload(SMALL, "small")
 
-        assert big[0] == 500
+        assert big[0] == 507
         assert b"disk did not take" in big[1]
         assert small[0] == 200
         assert server.get("/team/dev/+simple/big/")[0] == 404
         assert "Traceback" not in server.log()
         assert list((folder / "incoming").glob("*.upload")) == []
+
+
+def fill(path: Path) -> None:
+    """To the last byte."""
+    with contextlib.suppress(OSError), path.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+
+
+def test_on_a_full_disk_every_change_is_507_and_whoever_runs_it_is_told_once(tmp_path: Path) -> None:
+    """A disk of its own: what is written elsewhere does not count."""
+    folder = tmp_path / "server"
+    folder.mkdir()
+    command = mounts.a_command(tmp_path / "on-a-small-disk", folder, mounts.small_disk("6m"), "devpi-server")
+    with a_server(folder, "--init", "--no-root-pypi", command=command) as server:
+        team = {"authorization": basic("team")}
+        assert server.send_json("PUT", "/team", {"password": PASSWORD})[0] == 201
+        assert [server.send_json("PUT", f"/team/{name}", {}, **team)[0] for name in ("dev", "prod")] == [200, 200]
+        form = a_form(fields_of(SMALL, "small", "1.0"), SMALL.filename, SMALL.content)
+        assert server.send("POST", "/team/dev/", form, content_type=FORM, **team)[0] == 200
+        filler = Path(f"/proc/{server.process.pid}/root{folder}/filler")
+        fill(filler)
+        # The last page of the log of changes may have room for one more.
+        while server.send_json("PATCH", "/team/dev", {"title": "x" * 30_000}, **team)[0] == 200:
+            fill(filler.with_name("more"))
+        before = server.get("/+api")[1]["x-devpi-serial"]
+
+        answers = [
+            server.send_json("PUT", "/other", {"password": PASSWORD, "title": "x" * 30_000}),
+            server.send_json("PUT", "/team/more", {"title": "x" * 30_000}, **team),
+            server.send_json("PUSH", "/team/dev", {"name": "small", "version": "1.0", "targetindex": "team/prod"}, **team),
+            server.send_json("DELETE", "/team/dev/small", None, **team),
+        ]  # fmt: skip
+        upload = server.send("POST", "/team/dev/", form, content_type=FORM, **team)
+        status, headers, body = server.get("/+status")
+
+        assert [status for status, _ in answers] == [507] * 4
+        assert {answer["message"] for _, answer in answers} == {FULL}
+        assert (upload[0], b"no space left. Nothing changed; try again" in upload[1]) == (507, True)
+        assert status == 200
+        assert any(text.startswith("Storage trouble at ") for text in json.loads(body)["result"]["warnings"])
+        assert headers["x-devpi-serial"] == before
+        for name in ("filler", "more"):
+            filler.with_name(name).unlink(missing_ok=True)
+        assert server.send_json("DELETE", "/team/dev/small", None, **team)[0] == 200
+
+    alarms = re.findall(r".* ERROR .*Storage trouble: the server's disk did not take .*: no space left\n", server.log())
+    assert len(alarms) == 1
+    assert "Traceback" not in server.log()
+
+
+def test_a_disk_that_refuses_to_write_is_507_in_words_for_every_change(tmp_path: Path) -> None:
+    folder = tmp_path / "server"
+    make_serverdir(folder, "http://127.0.0.1:9/simple/")
+    with a_server(folder, "--workers", "2") as server:
+        assert server.send_json("PUT", "/team", {"password": PASSWORD})[0] == 201
+        for worker in server.workers():
+            resource.prlimit(worker, resource.RLIMIT_FSIZE, (1024, resource.RLIM_INFINITY))
+
+        status, answer = server.send_json("PUT", "/other", {"password": PASSWORD})
+        gone = server.get("/other", accept="application/json")[0]
+        for worker in server.workers():
+            resource.prlimit(worker, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        again = server.send_json("PUT", "/other", {"password": PASSWORD})
+
+        assert (status, gone) == (507, 404)
+        assert answer["message"].startswith("the server's disk did not take a change of the database: ")
+        assert answer["message"].endswith(". Nothing changed; tell whoever runs this server, its log says more.")
+        assert again[0] == 201
+        until(lambda: "PUT /other 201" in server.log(), "housekeeping goes on")
+    assert "Storage trouble: the server's disk did not take a change of the database" in server.log()
+    assert "Traceback" not in server.log()

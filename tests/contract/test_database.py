@@ -12,16 +12,17 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import select
 
-from stilton.db import accounts, migrate, mirrors
+from stilton.db import accounts, migrate, mirrors, trouble
 from stilton.db.database import Database, Transaction, connect, write_now
 from stilton.db.mirrors import HeldFile, Page, ProjectList
 from stilton.db.schema import changes, metadata
-from stilton.domain.errors import SetupError, StorageTrouble
+from stilton.domain.errors import Damaged, SetupError, StiltonError, StorageFull, StorageTrouble
 from stilton.domain.files import File, Project, Status
 from stilton.domain.holdings import Held
 from stilton.domain.indexes import Index
 from stilton.domain.names import IndexName, ProjectName
 from tests.contract.processes import a_process
+from tests.support.damage import overwrite
 
 MIRROR = IndexName("root/pypi")
 PKG = ProjectName("pkg")
@@ -265,6 +266,76 @@ async def test_a_database_that_cannot_be_written_says_so_and_stays_as_it_is(db: 
         await db.write(break_off)
 
     assert [row[0] for row in rows(path, "users")] == ["ann"]
+
+
+async def test_a_database_without_room_says_so_and_stays_as_it_is(path: Path) -> None:
+    told: list[Exception] = []
+    db = Database(path, alarm=told.append)
+    await db.write(add, "ann")
+
+    def outgrow(tx: Transaction) -> None:
+        pages = tx.sql.exec_driver_sql("PRAGMA page_count").scalar()
+        tx.sql.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+        for number in range(1000):
+            add(tx, f"bob{number}")
+
+    with pytest.raises(StorageFull, match="did not take a change of the database: no space left") as full:
+        await db.write(outgrow)
+    db.close()
+
+    assert told == [full.value]
+    assert [row[0] for row in rows(path, "users")] == ["ann"]
+
+
+async def test_what_is_on_a_damaged_page_cannot_be_read_and_the_rest_can(path: Path) -> None:
+    db = Database(path)
+    for number in range(400):
+        await db.write(add, f"user-{number}")
+    await db.write(accounts.put_index, Index("ann", "dev", {"type": "stage"}))
+    db.close()
+    overwrite(path, "users")
+    db = Database(path)
+
+    with pytest.raises(Damaged, match=r"^the database stilton\.sqlite is damaged \(.*\): restore it from a backup$"):
+        await db.read(accounts.all_users)
+    with pytest.raises(Damaged):
+        await db.write(add, "user-7")
+    found = await db.read(accounts.all_indexes)
+    db.close()
+
+    assert [index.full_name for index in found] == ["ann/dev"]
+
+
+def test_a_damaged_log_of_changes_is_said_when_the_database_is_opened(tmp_path: Path) -> None:
+    path = tmp_path / "stilton.sqlite"
+    migrate.upgrade(path)
+    overwrite(path, "changes")
+
+    with pytest.raises(Damaged):
+        Database(path)
+
+
+@pytest.mark.parametrize(
+    ("error", "meant"),
+    [
+        (sqlite3.SQLITE_FULL, StorageFull),
+        (sqlite3.SQLITE_READONLY_DBMOVED, StorageTrouble),
+        (sqlite3.SQLITE_IOERR_WRITE, StorageTrouble),
+        (sqlite3.SQLITE_BUSY_SNAPSHOT, StorageTrouble),
+        (sqlite3.SQLITE_IOERR_READ, Damaged),
+        (sqlite3.SQLITE_CORRUPT_INDEX, Damaged),
+        (sqlite3.SQLITE_NOTADB, Damaged),
+        (sqlite3.SQLITE_CONSTRAINT_UNIQUE, None),
+        (sqlite3.SQLITE_ERROR, None),
+    ],
+)
+def test_what_sqlite_says_is_translated_once(error: int, meant: type[StiltonError] | None) -> None:
+    said = sqlite3.OperationalError("what it says")
+    said.sqlite_errorcode = error
+
+    words = "no space left" if meant is StorageFull else "says"
+    with pytest.raises(meant or sqlite3.OperationalError, match=words), trouble.told("stilton.sqlite"):
+        raise said
 
 
 def test_commands_write_without_an_event_loop_and_all_or_nothing(tmp_path: Path) -> None:

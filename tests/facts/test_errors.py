@@ -20,6 +20,7 @@ from stilton.domain import errors
         (errors.UpstreamRefused("http://u/x", 403), "error 403 getting http://u/x"),
         (errors.StorageFull("x.whl"), "the server's disk did not take x.whl: no space left"),
         (errors.StorageTrouble("x.whl", "Read-only"), "the server's disk did not take x.whl: Read-only"),
+        (errors.Damaged("x.whl", "missing"), "x.whl is damaged (missing): restore it from a backup"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )

@@ -20,6 +20,17 @@ def mounted(folder: Path, options: str, *command: str) -> "subprocess.CompletedP
     )  # fmt: skip
 
 
+def a_command(script: Path, folder: Path, options: str, command: str) -> Path:
+    """A script that is `command`, and sees `folder` mounted like this; skip where that is not allowed."""
+    mount = f"mount {options} {folder}"
+    probe = subprocess.run(["unshare", "-rm", "sh", "-c", mount], capture_output=True, check=False)
+    if probe.returncode != 0:
+        pytest.skip("no name space of its own can be had here")
+    script.write_text(f'#!/bin/sh\nexec unshare -rm sh -c \'{mount} && exec {BIN / command} "$@"\' sh "$@"\n')
+    script.chmod(0o755)
+    return script
+
+
 def read_only(folder: Path) -> str:
     """Options that make a folder one that cannot be written."""
     return f"--bind {folder} {folder} && mount -o remount,bind,ro"

@@ -242,7 +242,7 @@ def test_a_private_file_that_is_lost_stays_in_the_database_until_it_is_uploaded_
     assert "cannot be mended: restore these files from a backup, or upload them again" in result.stderr
     assert folder.sql("SELECT * FROM files") == before
     assert hashlib.sha256((folder.path / "quarantine" / OURS.sha256).read_bytes()).hexdigest() != OURS.sha256
-    assert (answer[0], b"restore them from a backup" in answer[1]) == (500, True)
+    assert (answer[0], b"restore it from a backup" in answer[1]) == (500, True)
     asyncio.run(_upload_again(folder.path, OURS))
     assert folder.report()["ok"]
     assert folder.get(f"/team/dev/{OURS.path}") == (200, OURS.content)

@@ -20,7 +20,7 @@ from stilton.accounts.passwords import Bench, is_outdated
 from stilton.db import accounts, audit
 from stilton.db.database import Database, Transaction
 from stilton.domain.audit import Event
-from stilton.domain.errors import Denied, StorageTrouble, TooManyTries
+from stilton.domain.errors import Damaged, Denied, StorageTrouble, TooManyTries
 from stilton.domain.names import MAX_ACCOUNT_CHARS
 from stilton.domain.permission import ANYBODY, Actor
 from stilton.domain.redaction import Secret
@@ -188,7 +188,7 @@ class Login:
         """Nobody is kept out by a full disk: he may be the one who can make room."""
         try:
             await self._db.write(audit.note, event)
-        except StorageTrouble as trouble:
+        except (StorageTrouble, Damaged) as trouble:
             log.error("%s of user %r is not in the audit log: %s", event.action, event.target, trouble)  # noqa: TRY400
 
 

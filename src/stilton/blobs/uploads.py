@@ -15,22 +15,23 @@ READ_BYTES = 1 << 20
 
 
 class Upload:
-    """Synchronous: call it in a thread. `size` in bytes, so far."""
+    """Synchronous: call it in a thread. `size` in bytes, so far. `what` it is, for people."""
 
-    def __init__(self, blobs: LocalBlobs) -> None:
+    def __init__(self, blobs: LocalBlobs, what: str = "") -> None:
         self._blobs = blobs
         self.path: Path = blobs.incoming / f"{uuid.uuid4().hex}.upload"
+        self._what = what or self.path.name
         self.size = 0
         self._sha256 = hashlib.sha256()
         try:
             self._out: int | None = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
         except OSError as error:
-            raise trouble(error, self.path.name) from error
+            raise trouble(error, self._what) from error
 
     def write(self, data: bytes) -> None:
         """Append. Raises StorageTrouble."""
         assert self._out is not None
-        append(self._out, data, self.path.name)
+        append(self._out, data, self._what)
         self._sha256.update(data)
         self.size += len(data)
 

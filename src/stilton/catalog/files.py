@@ -9,7 +9,7 @@ from stilton.blobs.local import LocalBlobs
 from stilton.catalog.indexes import Indexes
 from stilton.db import mirrors, stages
 from stilton.db.database import Database
-from stilton.domain.errors import FileNotFound, Gone, Quarantined, StorageTrouble, UpstreamTrouble
+from stilton.domain.errors import Damaged, FileNotFound, Gone, Quarantined, StorageTrouble, UpstreamTrouble
 from stilton.domain.files import File, best_hash, path_of
 from stilton.domain.holdings import Held
 from stilton.domain.indexes import Index
@@ -152,9 +152,7 @@ class Files:
         try:
             size = os.stat(blob).st_size  # noqa: PTH116 - on a hot path
         except OSError:
-            raise StorageTrouble(
-                path, "its bytes are missing on the server's disk; restore them from a backup"
-            ) from None
+            raise Damaged(path, "its bytes are missing on the server's disk") from None
         on_disk = OnDisk(blob, size, f'"{digest}"', http_date(entry.uploaded_at), public)
         # What may change under its URL is looked up each time.
         if suffix != PROVENANCE_SUFFIX and entry.kind is Kind.RELEASE:

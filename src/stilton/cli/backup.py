@@ -100,9 +100,7 @@ def _uuid(place: ServerDir) -> str:
     """Of a server whose data this program can read; older data too: its backup comes before its migration."""
     if not place.has_data():
         raise SetupError(f"The path '{place.path}' contains no devpi-server data: name another --serverdir.")
-    found = migrate.version(place.database)
-    if found is not None:
-        migrate.refuse_newer(place.database, found)
+    migrate.readable(place.database)
     return place.uuid()
 
 

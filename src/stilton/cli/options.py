@@ -9,7 +9,7 @@ import click
 
 from stilton import __version__, config
 from stilton.config import DEFAULT, Config, Given, Origin
-from stilton.domain.errors import SetupError
+from stilton.domain.errors import StiltonError
 from stilton.settings import CONFIGFILE, IGNORED, REFUSED, SETTINGS, SWITCHES, Setting, variable
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -72,7 +72,7 @@ def run(work: Callable[[], None]) -> None:
     """The boundary of every command: one sentence on stderr, never a traceback."""
     try:
         work()
-    except SetupError as error:
+    except StiltonError as error:
         click.echo(f"fatal: {error}", err=True)
         sys.exit(1)
     except KeyboardInterrupt:

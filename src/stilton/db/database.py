@@ -7,6 +7,7 @@
 The function gets a connection and cannot await, so no transaction is ever open
 during network or disk streaming. Reads never write. Writers queue in one thread.
 SQLite in WAL mode; `PRAGMA data_version` tells when another process committed.
+Whatever is asked raises Damaged when the database cannot be read (`db.trouble`).
 """
 
 import asyncio
@@ -19,12 +20,13 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import QueuePool
 
 from stilton import visits
+from stilton.db import trouble
 from stilton.db.schema import changes, upsert
-from stilton.domain.errors import StorageTrouble
+from stilton.domain.errors import Damaged, StiltonError, StorageTrouble
 from stilton.visits import Origin
 
 P = ParamSpec("P")
@@ -72,10 +74,13 @@ class _Unit:
 
 
 class Database:
-    """One SQLite file, for one worker process."""
+    """One SQLite file, for one worker process. `alarm`: is told of each change that the disk did not take."""
 
-    def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, path: Path, *, now: Callable[[], float] = time.time, alarm: Callable[[StiltonError], None] | None = None
+    ) -> None:
         self.path = path
+        self._alarm = alarm
         self._now = now
         self._engine = connect(path)
         self._readers = ThreadPoolExecutor(READERS, "db-read")
@@ -127,9 +132,11 @@ class Database:
             loop.run_in_executor(self._writer, self._write_queued, loop)
         try:
             result = await done
-        except OperationalError as error:
-            # Full, read-only or broken: a tool's error, said in our words.
-            raise StorageTrouble("a change of the database", str(error.orig)) from error
+        except (StorageTrouble, Damaged) as refusal:
+            # Here, since not every change is somebody's request.
+            if self._alarm is not None:
+                self._alarm(refusal)
+            raise
         self.news()
         return result
 
@@ -157,17 +164,15 @@ class Database:
 
     def last_commit_at(self) -> float | None:
         """When something last changed that a reader can see; None before that. Unix seconds."""
-        row = self._watch.execute("SELECT max(at) FROM changes").fetchone()
-        return None if row[0] is None else float(row[0])
+        at = self._watched("SELECT max(at) FROM changes")[0][0]
+        return None if at is None else float(at)
 
     def news(self) -> int:
         """Tell the listeners what was committed since last asked; returns the serial. Microseconds."""
         version = self._data_version()
         if version != self._version:
             self._version = version
-            rows = self._watch.execute(
-                "SELECT entity, serial FROM changes WHERE serial > ? ORDER BY serial", (self._serial,)
-            ).fetchall()
+            rows = self._watched("SELECT entity, serial FROM changes WHERE serial > ? ORDER BY serial", self._serial)
             if rows:
                 self._serial = rows[-1][1]
                 entities = [row[0] for row in rows]
@@ -184,19 +189,34 @@ class Database:
         self._engine.dispose()
 
     def _data_version(self) -> int:
-        version: int = self._watch.execute("PRAGMA data_version").fetchone()[0]
+        version: int = self._watched("PRAGMA data_version")[0][0]
         return version
 
     def _read_serial(self) -> int:
-        serial: int = self._watch.execute("SELECT coalesce(max(serial), 0) FROM changes").fetchone()[0]
+        serial: int = self._watched("SELECT coalesce(max(serial), 0) FROM changes")[0][0]
         return serial
+
+    def _watched(self, statement: str, *values: int) -> list[Any]:
+        """All rows, by the connection that is cheaper than SQLAlchemy's."""
+        try:
+            return self._watch.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            meant = trouble.meaning(error, self.path.name)
+            if meant is None:
+                raise
+            raise meant from error
 
 
 def connect(path: Path) -> Engine:
-    """An engine for the SQLite file at `path`, set up for several processes."""
+    """An engine for the SQLite file at `path`, set up for several processes; its errors are those of `db.trouble`."""
     # Parameters may be secrets, and errors are logged.
     engine = create_engine(f"sqlite:///{path}", poolclass=QueuePool, pool_size=READERS + 2, hide_parameters=True)
     event.listen(engine, "connect", _set_up)
+
+    def translated(context: ExceptionContext) -> StiltonError | None:
+        return trouble.meaning(context.original_exception, path.name)
+
+    event.listen(engine, "handle_error", translated, retval=True)
     return engine
 
 

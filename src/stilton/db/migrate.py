@@ -37,12 +37,18 @@ def version(path: Path) -> str | None:
         return None if row is None else str(row[0])
 
 
-def check(path: Path) -> None:
-    """Raises SetupError unless the database has this program's schema; the message says what to do."""
+def readable(path: Path) -> str:
+    """Revision of a database that this program can read, perhaps an older one. Raises SetupError."""
     found = version(path)
     if found is None:
         raise SetupError(f"The database {path} is empty. Restore it from a backup; the files beside it are whole.")
     refuse_newer(path, found)
+    return found
+
+
+def check(path: Path) -> None:
+    """Raises SetupError unless the database has this program's schema; the message says what to do."""
+    found = readable(path)
     if found != HEAD:
         raise SetupError(
             f"The database {path} has version {found}, this program needs {HEAD}; nothing was changed.\n"

@@ -10,7 +10,8 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from stilton.domain.errors import SetupError, StorageFull, StorageTrouble
+from stilton.db import trouble
+from stilton.domain.errors import Damaged, StorageTrouble
 
 PAGES_A_STEP = 4096
 """16 MB, between two of which an interrupt is heard."""
@@ -19,24 +20,18 @@ PAGES_A_STEP = 4096
 def take(database: Path, target: Path) -> None:
     """Make `target` the database as it is now: one file, whole or absent. Whoever writes goes on writing.
 
-    Raises StorageTrouble, and SetupError when the database is damaged.
+    Raises StorageTrouble, and Damaged when the database is.
     """
     partial = target.with_name(target.name + ".partial")
     partial.unlink(missing_ok=True)
     try:
         os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        with reading(database) as source, contextlib.closing(_writing(partial)) as copy:
-            _copy(source, copy)
+        with trouble.told(database.name, target.name), reading(database) as source:
+            _copy(source, partial)
         _sync(partial)
         partial.replace(target)
     except OSError as error:
         raise StorageTrouble(target.name, error.strerror or str(error)) from error
-    except sqlite3.OperationalError as error:
-        raise _trouble(error, target) from error
-    except sqlite3.DatabaseError as error:
-        raise SetupError(
-            f"The database {database} is damaged ({error}): devpi-restore brings back a backup."
-        ) from error
     finally:
         partial.unlink(missing_ok=True)
 
@@ -61,19 +56,16 @@ def reading(database: Path) -> Iterator[sqlite3.Connection]:
 
 def leave_mirrors(path: Path) -> tuple[int, int]:
     """Forget in a copy what mirrors held and nobody pinned: how many files, how many bytes. Raises StorageTrouble."""
-    try:
-        with contextlib.closing(_writing(path)) as database:
-            database.execute("BEGIN")
-            unpinned = "1"
-            if "pins" in _tables(database):
-                unpinned = "(mirror, path) NOT IN (SELECT mirror, path FROM pins)"
-            count, size = database.execute(
-                f"SELECT count(digest), coalesce(sum(size), 0) FROM held WHERE {unpinned}"  # noqa: S608 - ours
-            ).fetchone()
-            database.execute(f"DELETE FROM held WHERE {unpinned}")  # noqa: S608 - ours
-            database.execute("COMMIT")
-    except sqlite3.OperationalError as error:
-        raise _trouble(error, path) from error
+    with trouble.told(path.name, path.name), contextlib.closing(_writing(path)) as database:
+        database.execute("BEGIN")
+        unpinned = "1"
+        if "pins" in _tables(database):
+            unpinned = "(mirror, path) NOT IN (SELECT mirror, path FROM pins)"
+        count, size = database.execute(
+            f"SELECT count(digest), coalesce(sum(size), 0) FROM held WHERE {unpinned}"  # noqa: S608 - ours
+        ).fetchone()
+        database.execute(f"DELETE FROM held WHERE {unpinned}")  # noqa: S608 - ours
+        database.execute("COMMIT")
     return count, size
 
 
@@ -97,16 +89,20 @@ def names(path: Path, digest: str) -> list[str]:
     return found
 
 
-def _copy(source: sqlite3.Connection, copy: sqlite3.Connection) -> None:
-    """All pages as of one moment: an open read transaction is what a writer's commit does not start anew."""
+def _copy(source: sqlite3.Connection, target: Path) -> None:
+    """All pages as of one moment: an open read transaction is what a writer's commit does not start anew.
+
+    Raises Damaged.
+    """
     source.execute("BEGIN")
     source.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    source.backup(copy, pages=PAGES_A_STEP)
-    # One file without a log beside it: it has one sha256, and opens on a disk that cannot be written.
-    copy.execute("PRAGMA journal_mode = DELETE")
-    said = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
+    with contextlib.closing(_writing(target)) as copy:
+        source.backup(copy, pages=PAGES_A_STEP)
+        # One file without a log beside it: it has one sha256, and opens on a disk that cannot be written.
+        copy.execute("PRAGMA journal_mode = DELETE")
+        said = str(copy.execute("PRAGMA quick_check(1)").fetchone()[0])
     if said != "ok":
-        raise sqlite3.DatabaseError(said)
+        raise Damaged("the database", " ".join(said.split()))
 
 
 def _writing(path: Path) -> sqlite3.Connection:
@@ -131,12 +127,6 @@ def _naming(table: str, column: str, columns: list[str]) -> str:
     # A removed file is remembered, its bytes are not.
     there = " AND gone_at IS NULL" if "gone_at" in columns else ""
     return f'SELECT "{column}" FROM "{table}" WHERE "{column}" != \'\'{there}'  # noqa: S608 - names of the schema
-
-
-def _trouble(error: sqlite3.OperationalError, path: Path) -> StorageTrouble:
-    if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
-        return StorageFull(path.name)
-    return StorageTrouble(path.name, str(error))
 
 
 def _sync(path: Path) -> None:

@@ -28,6 +28,7 @@ StiltonError
 │   └── UpstreamWrong           an answer that must not be believed
 ├── StorageTrouble              the disk did not take what was to be kept
 │   └── StorageFull             no space left
+├── Damaged                     what was kept cannot be read any more
 └── SetupError                  the server cannot start as told; the message says what to do
 """
 
@@ -232,6 +233,15 @@ class StorageTrouble(StiltonError):
 
 class StorageFull(StorageTrouble):
     """ENOSPC or EDQUOT."""
+
+
+class Damaged(StiltonError):
+    """What is kept here is missing on the disk, or not what it was. Nobody but a backup can mend it."""
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(f"{what} is damaged ({why}): restore it from a backup")
+        self.what = what
+        self.why = why
 
 
 class SetupError(StiltonError):

@@ -11,6 +11,7 @@ from stilton.db import mirrors
 from stilton.db.database import Database
 from stilton.domain import freshness
 from stilton.domain.errors import (
+    Damaged,
     NotHeld,
     OfflineMode,
     ProjectNotFound,
@@ -219,7 +220,7 @@ class Projects:
         async def store() -> None:
             try:
                 await writing
-            except StorageTrouble as trouble:
+            except (StorageTrouble, Damaged) as trouble:
                 log.error("%s of %s is served but not kept: %s", project, self._mirror, trouble)  # noqa: TRY400
             finally:
                 self._storing.pop(project, None)

@@ -68,7 +68,7 @@ class Uploads:
 
     def receive(self) -> Upload:
         """Where the bytes go. Raises StorageTrouble."""
-        return Upload(self._blobs)
+        return Upload(self._blobs, "the upload")
 
     async def register(self, actor: Actor, index: Index, fields: Fields) -> None:
         """`submit`: note a release; its metadata becomes exactly what is given. Raises Invalid, Conflict."""

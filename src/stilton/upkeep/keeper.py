@@ -13,6 +13,7 @@ from pathlib import Path
 
 from stilton.blobs.local import LocalBlobs
 from stilton.db.database import Database
+from stilton.domain.errors import StiltonError
 from stilton.domain.names import IndexName, ProjectName
 from stilton.upkeep import evict, retain, sweep
 from stilton.upkeep.report import Report
@@ -68,6 +69,8 @@ class Keeper:
                 # The first time soon after the start, so that what is reported is not empty for an hour.
                 if minutes % MINUTES_AN_HOUR == 0 and self._is_keeper():
                     await self.hour()
+            except StiltonError as error:
+                log.error("Housekeeping tries again in a minute: %s", error)  # noqa: TRY400 - a sentence says it
             except Exception:
                 log.exception("Housekeeping broke down, it tries again in a minute")
             minutes += 1

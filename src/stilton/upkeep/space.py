@@ -45,7 +45,7 @@ class Space:
         free_mb = self.room().free // 1_000_000
         return (
             f"Low disk: {free_mb} MB are free, fewer than --min-free-disk. Mirrors keep nothing new, "
-            "uploads still work. Make room, or give mirrors a mirror_cache_max_size."
+            "uploads work until it is full. Make room, or give mirrors a mirror_cache_max_size."
         )
 
     def look(self) -> None:

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from stilton import __version__
 from stilton.accounts.users import Users
 from stilton.catalog.indexes import Indexes
-from stilton.domain.errors import Denied, IndexNotFound, UserNotFound
+from stilton.domain.errors import Damaged, Denied, IndexNotFound, UserNotFound
 from stilton.domain.names import IndexName
 from stilton.domain.permission import Actor
 from stilton.upkeep.report import Report
@@ -89,6 +89,14 @@ class Api:
         def may_read(name: IndexName) -> bool:
             return self._indexes.is_readable(actor, name)
 
+        # First: `may_read` goes by what is known of the indexes after it.
+        mirrors = await self._indexes.mirrors()
+        disk, warnings = None, self._warnings()
+        try:
+            disk = await self._report.disk(may_read)
+        except Damaged as error:
+            # Whoever wants to know what is wrong looks here.
+            warnings = [*warnings, str(error)]
         serial, committed_at = self._serial(), self._last_commit_at()
         about = self._about
         return answer("status", {
@@ -108,13 +116,13 @@ class Api:
             "role": about.role,
             "polling_replicas": {},
             "started-at": about.started_at,
-            "warnings": self._warnings(),
+            "warnings": warnings,
             "upstreams": {
                 mirror.config.name: upstream_state(mirror)
-                for mirror in await self._indexes.mirrors()
+                for mirror in mirrors
                 if may_read(mirror.config.name)
             },
-            "disk": await self._report.disk(may_read),
+            "disk": disk,
         })  # fmt: skip
 
     async def authcheck(self, request: Request) -> Response:

@@ -40,16 +40,19 @@ STATUS: tuple[tuple[type[Exception], int, str], ...] = (
     (errors.UpstreamUnavailable, 503, "Service Unavailable"),
     (errors.UpstreamRefused, 502, "Bad Gateway"),
     (errors.UpstreamWrong, 502, "Bad Gateway"),
-    (errors.StorageFull, 507, "Insufficient Storage"),
-    (errors.StorageTrouble, 500, "Internal Server Error"),
+    (errors.StorageTrouble, 507, "Insufficient Storage"),
+    (errors.Damaged, 500, "Internal Server Error"),
 )
 
 
 class Answers:
-    """Makes and sends answers; `serial()` is the database's. One per worker."""
+    """Makes and sends answers; `serial()` is the database's. `alarm`: told when the disk fails. One per worker."""
 
-    def __init__(self, uuid: str, metrics: Metrics, serial: Callable[[], int]) -> None:
+    def __init__(
+        self, uuid: str, metrics: Metrics, serial: Callable[[], int], alarm: Callable[[errors.StiltonError], None]
+    ) -> None:
         self._metrics = metrics
+        self._alarm = alarm
         self._serial = serial
         self._common: tuple[Header, ...] = (
             (b"x-devpi-api-version", b"2"),
@@ -91,6 +94,9 @@ class Answers:
             visit = visits.current()
             which = f", request {visit.id}" if visit else ""
             detail = f"Internal error{which}; the server's log has it."
+        if isinstance(error, errors.StorageTrouble | errors.Damaged):
+            self._alarm(error)
+            detail = f"{detail}. {_advice(error)}"
         headers: list[Header] = [(b"vary", b"Accept"), (b"cache-control", b"no-store")]
         if isinstance(error, errors.UpstreamUnavailable | errors.TooManyTries | errors.Busy):
             wait_s = max(1, math.ceil(error.retry_after_s or 1))
@@ -127,6 +133,17 @@ def status_of(error: Exception) -> tuple[int, str]:
         if isinstance(error, kind):
             return status, title
     return 500, "Internal Server Error"
+
+
+def _advice(error: errors.StorageTrouble | errors.Damaged) -> str:
+    """What a client may do: there is somebody who can do more."""
+    match error:
+        case errors.StorageFull():
+            return "Nothing changed; try again when whoever runs this server has made room."
+        case errors.StorageTrouble():
+            return "Nothing changed; tell whoever runs this server, its log says more."
+        case _:
+            return "Tell whoever runs this server."
 
 
 def problem(scope: Scope, status: int, title: str, detail: str) -> tuple[bytes, bytes]:

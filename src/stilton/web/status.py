@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from stilton import __version__
 from stilton.catalog.indexes import Indexes
+from stilton.domain.errors import StiltonError
 from stilton.metrics import LATENCY_BUCKETS_S, Histogram, Metrics
 from stilton.upkeep.space import Space
 
@@ -58,6 +59,9 @@ class Status:
         try:
             await self._indexes.check()
             mirrors = await self._indexes.mirrors()
+        except StiltonError as error:
+            log.error("The database cannot be read: %s", error)  # noqa: TRY400 - a sentence says it
+            return _json({"status": "the database cannot be read, see the log"}, 503)
         except Exception:
             log.exception("The database cannot be read")
             return _json({"status": "the database cannot be read, see the log"}, 503)
