@@ -43,7 +43,7 @@ class Served(msgspec.Struct, frozen=True):
     """A request and its answer, for the access log.
 
     `at`: Unix seconds. `request`: its id; None for an answer that was made before, unless a proxy gave it one.
-    `query`: as sent. `bytes`: of the body, as far as it was sent. Times in seconds.
+    `query`: as sent. `bytes`: of the body, as far as it was handed to the HTTP server. Times in seconds.
     """
 
     at: float

@@ -8,6 +8,7 @@ granian, and tests/cli/test_listening.py holds what is promised here.
 """
 
 import logging
+import signal
 import socket
 import ssl
 import sys
@@ -89,8 +90,22 @@ class Workers(MPServer):
             self.main_loop_interrupt.clear()
             return
         log.info("SIGHUP: replacing %d worker process(es)", self.workers)
+        replaced = list(self.wrks)
         super()._reload(spawn_target, target_loader)  # type: ignore[no-untyped-call] # granian's
+        _say_cut(replaced)
         log.info("SIGHUP: done")
+
+    def _stop_workers(self) -> None:
+        stopped = list(self.wrks)
+        super()._stop_workers()  # type: ignore[no-untyped-call] # granian's
+        _say_cut(stopped)
+
+
+def _say_cut(workers: Sequence[WorkerProcess]) -> None:
+    """Who was killed was still sending; how much of it arrived, nobody knows."""
+    killed = sum(worker.inner.exitcode == -signal.SIGKILL for worker in workers)
+    if killed:
+        log.warning("--stop-timeout is over: %d worker process(es) were ended, their transfers cut off", killed)
 
 
 def check_tls(config: Config) -> None:
