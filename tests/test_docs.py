@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from stilton.domain import errors
+from stilton.domain.audit import ACTIONS
 from stilton.web import asgi, routes
 from tests import settings_table
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "reference"
 URLS = (REFERENCE / "urls.md").read_text(encoding="utf-8")
+LOGS = (ROOT / "docs" / "guide" / "logs.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 LINK = re.compile(r"\]\(([^()\s]+)\)")
@@ -44,6 +46,19 @@ def tracked() -> list[Path]:
         pytest.skip("this is no git checkout")
     paths = (ROOT / name.decode() for name in listed.stdout.split(b"\0") if name)
     return [path for path in paths if path.is_file()]
+
+
+def test_every_action_of_the_audit_log_is_documented() -> None:
+    documented = re.findall(r"`(\w+\.[\w-]+|login)`", "".join(re.findall(r"(?m)^\| (`[^|]+) \|", LOGS)))
+
+    assert sorted(documented) == sorted(ACTIONS)
+
+
+def test_every_action_that_is_noted_is_known() -> None:
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src" / "stilton").rglob("*.py"))
+    noted = re.findall(r'Event\(\s*"([^"]+)"', sources)
+
+    assert {*noted, "file.upload", "file.overwrite"} == {*ACTIONS}
 
 
 def spelled_out(docstring: str) -> list[str]:

@@ -11,6 +11,8 @@ from urllib.parse import urlencode
 
 import pytest
 
+from stilton.accounts.login import FREE_TRIES
+from stilton.domain.audit import ACTIONS
 from stilton.serverdir import ServerDir
 from tests.support.builders import a_wheel
 from tests.support.client import Answer, Client
@@ -334,6 +336,21 @@ async def test_a_wrong_password_is_noted_once_a_minute(team: World) -> None:
     ]  # fmt: skip
 
 
+async def test_a_password_in_the_field_of_the_user_is_written_nowhere(
+    team: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = team.everything()
+    for number in range(FREE_TRIES + 1):
+        await log_in(team.client, PASSWORD, f"the next field {number}")
+        await team.client.get("/+api", authorization=basic(f"{PASSWORD} {number}", "x"))
+
+    (failed,) = await audit(team, action="login.failed")
+    assert (failed["actor"], failed["target"]) == (None, "(unknown user)")
+    assert "wrong passwords for user (unknown user) from 127.0.0.1" in caplog.text
+    assert PASSWORD not in caplog.text + json.dumps(await audit(team))
+    assert team.everything() == before
+
+
 async def test_a_command_is_noted_as_one(team: World) -> None:
     await team.app.close()
     done = subprocess.run(
@@ -376,6 +393,7 @@ async def test_it_is_filtered(team: World) -> None:
     assert await count(actor="team") == 5
     assert await count(actor="") == 4
     assert await count(target="team/dev/pkg") == 1
+    assert await count(target="/team/dev/pkg") == 1
     assert await count(target="team/%") == 0
     assert await count(action="index.modify", target="team/dev") == 2
     for text in (hour, hour + "Z", "2025-06-15T18:00:00+02:00"):
@@ -385,13 +403,35 @@ async def test_it_is_filtered(team: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["limit=0", "limit=1001", "limit=x", "before=-1", "since=yesterday", "until=", "who=me", "before=1e3"]
+    "query",
+    [
+        "limit=0",
+        "limit=1001",
+        "limit=x",
+        "before=-1",
+        "since=yesterday",
+        "until=",
+        "who=me",
+        "before=1e3",
+        "action=",
+        "action=bogus",
+        "actor=a/b",
+        "actor=%1b",
+        "since=2026-02-30",
+        "since=2026-02-01&until=2026-02-01",
+    ],
 )
 async def test_a_question_that_cannot_be_answered_is_refused_with_the_reason(team: World, query: str) -> None:
     answer = await team.client.get(f"/+audit?{query}", accept="application/json", **root(team))
 
     assert answer.status == 400
     assert query.partition("=")[0] in answer.json["message"]
+
+
+async def test_an_unknown_action_is_refused_with_those_that_there_are(team: World) -> None:
+    answer = await team.client.get("/+audit?action=bogus", accept="application/json", **root(team))
+
+    assert answer.json["message"] == f"action is 'bogus': it takes one of {', '.join(ACTIONS)}"
 
 
 async def test_it_is_for_those_who_run_the_server(team: World) -> None:

@@ -19,7 +19,7 @@ from stilton import visits
 from stilton.accounts.passwords import Bench, is_outdated
 from stilton.db import accounts, audit
 from stilton.db.database import Database, Transaction
-from stilton.domain.audit import Event
+from stilton.domain.audit import UNKNOWN_USER, Event
 from stilton.domain.errors import Damaged, Denied, StorageTrouble, TooManyTries
 from stilton.domain.names import MAX_ACCOUNT_CHARS
 from stilton.domain.permission import ANYBODY, Actor
@@ -170,12 +170,14 @@ class Login:
     def _count(self, user: str, peer: str) -> None:
         count = (self._tries.get((user, peer)) or (0, 0.0))[0] + 1
         if count == FREE_TRIES:
-            log.warning("%d wrong passwords for user %r from %s: its next tries have to wait", count, user, peer)
+            name = self._known(user)
+            log.warning("%d wrong passwords for user %s from %s: its next tries have to wait", count, name, peer)
         wait_s = min(LONGEST_WAIT_S, 2.0 ** (count - FREE_TRIES)) if count >= FREE_TRIES else 0.0
         self._tries.put((user, peer), (count, self._now() + wait_s))
 
     async def _note_failure(self, user: str, peer: str) -> None:
         """Once a minute for a user and an address: who tries them all fills no disk."""
+        user = self._known(user)
         minute = int(self._now() // 60)
         if self._failures[0] != minute:
             self._failures = (minute, set())
@@ -183,6 +185,10 @@ class Login:
         if (user, peer) not in noted and len(noted) < FAILURES_A_MINUTE:
             noted.add((user, peer))
             await self._note(Event("login.failed", user))
+
+    def _known(self, user: str) -> str:
+        """The name of a user, as it may be written down."""
+        return user if self._db.glance(accounts.pwhash, user) is not None else UNKNOWN_USER
 
     async def _note(self, event: Event) -> None:
         """Nobody is kept out by a full disk: he may be the one who can make room."""

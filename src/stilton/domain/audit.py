@@ -5,6 +5,21 @@ from typing import Any
 
 import msgspec
 
+ACTIONS = (
+    "user.create", "user.modify", "user.delete", "user.password",
+    "index.create", "index.modify", "index.delete",
+    "file.upload", "file.overwrite", "file.remove", "file.drop", "file.yank", "file.mend",
+    "release.register", "release.push", "release.push-out", "release.pushed-out",
+    "release.remove", "release.drop", "release.yank",
+    "project.remove", "project.drop", "project.status",
+    "result.upload", "pins.put", "pins.drop",
+    "login", "login.failed",
+)  # fmt: skip
+"""Everything that an event can be about; docs/guide/logs.md says what their details have."""
+
+UNKNOWN_USER = "(unknown user)"
+"""In place of a name that no user has: it may be a password, typed into the wrong field. None can be called so."""
+
 
 class Event(msgspec.Struct, frozen=True):
     """A change. `target`: a path below `/`, e.g. `team/dev/pkg/1.0`. `detail`: JSON, never a secret."""

@@ -10,8 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from stilton.accounts.audit import AuditLog
-from stilton.domain.audit import Entry, Wanted
+from stilton.domain.audit import ACTIONS, Entry, Wanted
 from stilton.domain.errors import Invalid
+from stilton.domain.names import check_account_name
 from stilton.web.answers import answer
 from stilton.web.auth import Auth
 
@@ -45,10 +46,25 @@ def _wanted(parameters: Mapping[str, str]) -> Wanted:
     unknown = sorted(set(parameters) - set(_READERS))
     if unknown:
         raise Invalid(f"the audit log takes {', '.join(_READERS)}; not {', '.join(unknown)[:100]}")
-    return Wanted(**{name: _READERS[name](name, text) for name, text in parameters.items()})
+    wanted = Wanted(**{name: _READERS[name](name, text) for name, text in parameters.items()})
+    if wanted.since is not None and wanted.until is not None and wanted.since >= wanted.until:
+        raise Invalid("since is not before until: nothing is between them")
+    return wanted
 
 
-def _text(_: str, text: str) -> str:
+def _actor(name: str, text: str) -> str:
+    if text:
+        check_account_name(name, text)
+    return text
+
+
+def _target(_: str, text: str) -> str:
+    return text.removeprefix("/")
+
+
+def _action(name: str, text: str) -> str:
+    if text not in ACTIONS:
+        raise Invalid(f"{name} is {text[:50]!r}: it takes one of {', '.join(ACTIONS)}")
     return text
 
 
@@ -74,9 +90,9 @@ def _time(name: str, text: str) -> float:
 _READERS: Mapping[str, Callable[[str, str], Any]] = {
     "before": _number(_MAX_ID),
     "limit": _number(MOST),
-    "actor": _text,
-    "target": _text,
-    "action": _text,
+    "actor": _actor,
+    "target": _target,
+    "action": _action,
     "since": _time,
     "until": _time,
 }
