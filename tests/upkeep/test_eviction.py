@@ -6,6 +6,7 @@ import os
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -440,7 +441,7 @@ async def test_the_status_tells_who_uses_how_much_and_what_would_go(world: World
     assert disk["would_free"] == SIZE * 3
     assert 0 < disk["free"] <= disk["total"]
     assert disk["low"] is False
-    assert disk["blobs"] is None
+    assert (disk["blobs"], disk["swept_at"]) == (None, None)
 
 
 async def test_after_the_sweep_the_status_knows_the_blobs(world: World) -> None:
@@ -449,10 +450,13 @@ async def test_after_the_sweep_the_status_knows_the_blobs(world: World) -> None:
     world.clock.at = time.time()
 
     await world.app.keeper.hour()
+    at = datetime.fromtimestamp(int(world.clock.at), UTC)
+    world.clock.pass_s(60)
     disk = (await world.client.get("/+status")).json["result"]["disk"]
 
     assert world.app._place.blobs.has(waiting)
     assert disk["blobs"] == {"files": 3, "bytes": SIZE + len(WHEELS[0].metadata) + 5}
+    assert datetime.fromisoformat(disk["swept_at"]) == at
     assert disk["unreferenced"] == {"files": 1, "bytes": 5}
     assert disk["would_free"] == 5
 

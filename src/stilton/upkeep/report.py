@@ -1,6 +1,6 @@
 """Who uses how much of the disk, and what would be freed. Put together when somebody asks, at most once a minute."""
 
-import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,16 @@ from stilton.upkeep.space import Space
 from stilton.upkeep.sweep import Swept
 
 FRESH_S = 60.0
+INSTANT = "%Y-%m-%dT%H:%M:%SZ"
 MOST_INDEXES = 100
 MOST_PROJECTS = 10_000
+
+
+class LastSweep(msgspec.Struct, frozen=True):
+    """What a sweep found. `at`: when it ended, Unix seconds."""
+
+    at: float
+    found: Swept
 
 
 class Report:
@@ -40,7 +48,8 @@ class Report:
         if self._made_at is None or not 0 <= self._now() - self._made_at < FRESH_S:
             await self._flights.join("", self._make)
         shown = [usage for usage in self._usage if may_read(IndexName(usage.name))]
-        swept, room = self._swept(), self._space.room()
+        last, room = self._last(), self._space.room()
+        swept = last.found if last else None
         would_free = sum(self._would_free.get(usage.name, 0) for usage in shown)
         return {
             "free": room.free,
@@ -48,6 +57,7 @@ class Report:
             "min_free": self._space.min_free_bytes,
             "low": self._space.is_low,
             "blobs": {"files": swept.blobs, "bytes": swept.bytes} if swept else None,
+            "swept_at": time.strftime(INSTANT, time.gmtime(last.at)) if last else None,
             "unreferenced": {"files": swept.waiting, "bytes": swept.waiting_bytes} if swept else None,
             "indexes": {usage.name: self._shown(usage) for usage in shown[:MOST_INDEXES]},
             "would_free": would_free + (swept.waiting_bytes if swept else 0),
@@ -60,15 +70,15 @@ class Report:
     def swept(self, found: Swept) -> None:
         """A sweep ended: note what it found."""
         temporary = self._last_sweep.with_suffix(".tmp")
-        temporary.write_text(json.dumps(msgspec.structs.asdict(found)))
+        temporary.write_bytes(msgspec.json.encode(LastSweep(self._now(), found)))
         temporary.replace(self._last_sweep)
 
     def _shown(self, usage: Usage) -> dict[str, int]:
         return {"files": usage.files, "bytes": usage.bytes, "would_free": self._would_free.get(usage.name, 0)}
 
-    def _swept(self) -> Swept | None:
+    def _last(self) -> LastSweep | None:
         try:
-            return msgspec.json.decode(self._last_sweep.read_bytes(), type=Swept)
+            return msgspec.json.decode(self._last_sweep.read_bytes(), type=LastSweep)
         except (OSError, msgspec.DecodeError):
             return None
 
