@@ -8,12 +8,14 @@ from typing import Any
 import msgspec
 
 from stilton.domain.names import projects_of
-from stilton.domain.redaction import redacted
+from stilton.domain.redaction import one_line, redacted
 from stilton.visits import Served
 
 ACCESS = "stilton.access"
 PLACES = 2000
 """Paths that are remembered with what was found out of them."""
+MOST_CHARS = 2000
+"""Of a path with its query; longer ones are cut, and not remembered: a client may send 64 kB."""
 
 
 class Seconds:
@@ -94,18 +96,26 @@ class Fields:
         }
 
 
-@functools.lru_cache(PLACES)
 def target(path: str, query: str) -> str:
-    """Path and query in printable characters, without secrets."""
+    """Path and query in printable characters, without secrets, not longer than `MOST_CHARS` and a word."""
+    if len(path) + len(query) < MOST_CHARS:
+        return _target(path, query)
+    return one_line(_target.__wrapped__(path, query), MOST_CHARS)
+
+
+@functools.lru_cache(PLACES)
+def _target(path: str, query: str) -> str:
     text = redacted(f"{path}?{query}" if query else path)
     return text if text.isprintable() else ascii(text)
 
 
-@functools.lru_cache(PLACES)
 def place(path: str) -> tuple[str | None, str | None]:
     """(index, project) that a path is about, without secrets; None where it is about none."""
-    if not path.isprintable():
-        return None, None
+    return _place(path) if len(path) < MOST_CHARS and path.isprintable() else (None, None)
+
+
+@functools.lru_cache(PLACES)
+def _place(path: str) -> tuple[str | None, str | None]:
     user, _, rest = redacted(path)[1:].partition("/")
     name, _, rest = rest.partition("/")
     if not user or not name or user.startswith("+") or name.startswith("+"):

@@ -22,7 +22,7 @@ import yaml
 from stilton import visits
 from stilton.config import Config
 from stilton.domain.errors import SetupError
-from stilton.domain.redaction import redacted
+from stilton.domain.redaction import one_line, redacted
 from stilton.lines import ACCESS, Fields, HumanLine, JsonLine, Seconds
 from stilton.visits import Served
 
@@ -31,6 +31,9 @@ MOST_CHARACTERS = 1 << 18
 """Of a file for --logger-cfg."""
 NOISY = ("asyncio", "alembic", "granian")
 OWN_HANDLERS = ("_granian", "granian.access")
+
+MOST_CHARS = 4000
+"""Of a message, and of a line of a traceback."""
 
 _OF_EVERY_RECORD = frozenset({"time", "level", "logger", "message", "request"})
 # What every record has (`logging` documents them); the rest are fields of the message.
@@ -71,17 +74,19 @@ def access(config: Config) -> Callable[[Iterable[Served]], None]:
 
 
 def record(*arguments: Any, **named: Any) -> logging.LogRecord:  # noqa: ANN401 - as `logging.LogRecord` has them
-    """A record without secrets, with the id of the request that it is about (`request`, and `tag` for people)."""
+    """A line without secrets, with the id of the request that it is about (`request`, and `tag` for people)."""
     made = logging.LogRecord(*arguments, **named)
     visit = visits.current()
     made.request = None if visit is None else visit.id
     made.tag = "" if visit is None else f"[{visit.id}] "
     try:
-        made.msg, made.args = redacted(made.getMessage()), None
+        text = redacted(made.getMessage())
     except (TypeError, ValueError):
-        made.msg, made.args = f"{redacted(str(made.msg))} (its values cannot be shown)", None
+        text = f"{redacted(str(made.msg))} (its values cannot be shown)"
+    made.msg, made.args = one_line(text, MOST_CHARS), None
     if made.exc_info and made.exc_info[0] is not None:
-        made.exc_text = redacted(logging.Formatter().formatException(made.exc_info))
+        traceback = redacted(logging.Formatter().formatException(made.exc_info))
+        made.exc_text = "\n".join(one_line(line, MOST_CHARS) for line in traceback.split("\n"))
     return made
 
 

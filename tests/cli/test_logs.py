@@ -18,7 +18,7 @@ from tests.support.builders import a_wheel
 from tests.support.deadline import until
 from tests.support.publish import BOUNDARY, a_form, basic, fields_of
 from tests.support.server import Server, a_server, run
-from tests.support.upstream import FakeUpstream, Threaded
+from tests.support.upstream import FakeUpstream, Redirect, Status, Threaded
 from tests.support.world import make_serverdir
 
 PASSWORD = "pa55-of-team"
@@ -207,6 +207,62 @@ def test_no_secret_is_ever_written(tmp_path: Path, refusing: FakeUpstream, form:
     assert "password=****" in log
     if form == "json":
         assert objects(server)
+
+
+def test_nobody_writes_lines_of_the_log_or_on_the_terminal_of_who_reads_it(serverdir: Path) -> None:
+    forged = "%0a2026-01-31%2012:00:00,123%20INFO%20forged%1b%5B2J%0d%c2%85%e2%80%a8"
+    secret = "s3cret-of-a-header"
+    with a_server(serverdir, "--debug") as server:
+        with contextlib.closing(sqlite3.connect(ServerDir(serverdir).database)) as database:
+            database.execute("ALTER TABLE held RENAME TO elsewhere")  # what nobody foresaw: a traceback
+        for path in (f"/{forged}", f"/root/pypi/+f/{forged}", f"/root/pypi/+simple/{forged}/", f"/+api?{forged}"):
+            server.get(path, user_agent=f"x {secret}", referer=f"http://me:{secret}@host/", x_forwarded_for=secret)
+            server.send_json("PUT", path, {})
+        server.send_json("POST", "/+login", {"user": "a\nb\x1b[2J", "password": "c\nd"})
+        server.get("/+api", authorization=basic("a\nb", "c"), x_request_id="a b")
+        server.get("/the-end")
+        until(lambda: "/the-end" in server.log(), "the last request is logged")
+
+    log = server.logfile.read_bytes().decode()
+    assert "Internal error on GET /root/pypi/+f/" in log
+    assert [line for line in log.split("\n") if line.startswith("2026-01-31")] == []
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028]", log)
+    assert secret not in log
+
+
+def test_a_request_of_any_length_is_a_short_line(serverdir: Path) -> None:
+    with a_server(serverdir, "--log-format", "json") as server:
+        for number in range(3):
+            server.get(f"/+api?{number}&x=1&{'pass' * 12_000}")
+        server.get("/" + "a" * 50_000)
+        server.get("/the-end")
+        until(lambda: of_path(server, "/the-end"), "the last request is logged")
+
+    lines = [line for line in objects(server) if line["logger"] == "stilton.access"]
+    assert [line["status"] for line in lines[-5:]] == [200, 200, 200, 400, 404]
+    assert max(map(len, server.log().splitlines())) < 5000
+    assert lines[-2]["path"].endswith("… (50001 characters)")
+
+
+def test_a_signature_to_which_upstream_redirects_is_not_told(tmp_path: Path) -> None:
+    with Threaded() as upstream:
+        wheel = a_wheel("idna", "3.2")
+        upstream.add("idna", wheel, core_metadata=False)
+        for path in ("/simple/idna/", f"/files/{wheel.filename}"):
+            upstream.faults[path] = Redirect(f"/refused?X-Amz-Signature={PASSWORD}&Expires=1")
+        upstream.faults["/refused"] = Status(403)
+        make_serverdir(tmp_path / "server", upstream.url)
+        with a_server(tmp_path / "server", "--debug") as server:
+            page = server.get("/root/pypi/+simple/idna/")
+            del upstream.faults["/simple/idna/"]
+            server.get("/root/pypi/+simple/idna/")
+            file = server.get(f"/root/pypi/{wheel.path}")
+            state = server.get("/+status")
+
+    assert page[0] >= 400
+    assert file[0] >= 400
+    for told in (page[2], file[2], state[2], server.log().encode()):
+        assert PASSWORD.encode() not in told
 
 
 def test_an_operators_own_configuration_is_used(serverdir: Path, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from stilton.domain.indexes import Index, without_credentials
 from stilton.domain.names import IndexName, ProjectName
 from stilton.domain.permission import Actor, Policy, Right
 from stilton.domain.publishing import Kind, Release, StageFile
-from stilton.domain.redaction import Secret
+from stilton.domain.redaction import Secret, redacted
 from stilton.metrics import Metrics
 from stilton.publish import shelf
 from stilton.upstream.publisher import Publisher, Sending
@@ -115,7 +115,7 @@ class Pushes:
             raise Denied("log in to push to another server", login=True)
         self._publisher.check(url, trusted=self._policy.is_admin(actor.name))
         cargo = await self._cargo(actor, source, wish)
-        target, to = f"{source.full_name}/{wish.project}/{cargo.release.version}", without_credentials(url)
+        target, to = f"{source.full_name}/{wish.project}/{cargo.release.version}", redacted(without_credentials(url))
         # Before the first byte leaves; what came of it is the next row.
         await self._db.record(audit.note, Event("release.push-out", target, {"to": to, **_said_of(cargo)}))
         done = await self._sent(url, credentials, self._sendings(cargo, wish), self._policy.is_admin(actor.name))

@@ -9,6 +9,7 @@ import msgspec
 
 from stilton import __version__, visits
 from stilton.domain import errors
+from stilton.domain.redaction import redacted
 from stilton.metrics import Metrics
 from stilton.render import devpi_json
 
@@ -88,7 +89,8 @@ class Answers:
     async def error(self, scope: Scope, send: Send, error: Exception) -> None:
         """Words and a status for `error`; of unknown ones only the log is told."""
         status, title = status_of(error)
-        detail = str(error)
+        # Upstream may have sent us to a URL with a signature that is as good as a password.
+        detail = redacted(str(error))
         if status == 500 and not isinstance(error, errors.StiltonError):
             log.error("Internal error on %s %s", scope["method"], scope["path"], exc_info=error)
             visit = visits.current()
