@@ -8,12 +8,13 @@ Every record passes `domain.redaction`, whoever made it and whatever becomes of 
 made in batches, beside `logging`: a record costs as much as an answer.
 """
 
+import contextlib
 import json
 import logging
 import logging.config
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ OWN_HANDLERS = ("_granian", "granian.access")
 MOST_CHARS = 4000
 """Of a message, and of a line of a traceback."""
 
+COMPLAINTS_PAUSE_S = 60.0
+
 _OF_EVERY_RECORD = frozenset({"time", "level", "logger", "message", "request"})
 # What every record has (`logging` documents them); the rest are fields of the message.
 _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"request", "tag", "asctime", "message"}
@@ -45,15 +48,11 @@ def set_up(config: Config) -> None:
     logging.setLogRecordFactory(record)
     if config.logger_cfg is not None:
         _configure(config.logger_cfg, config.where("logger-cfg"))
-        return
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(Json() if config.log_format == "json" else logging.Formatter(HUMAN))
-    logging.basicConfig(level=logging.DEBUG if config.debug else logging.INFO, handlers=[handler], force=True)
-    for noisy in NOISY:
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    for name in OWN_HANDLERS:
-        logging.getLogger(name).handlers.clear()
-        logging.getLogger(name).propagate = True
+    else:
+        _configure_own(config)
+    complain = Complaints()
+    for handler in _handlers():
+        _guard(handler, complain)
 
 
 def access(config: Config) -> Callable[[Iterable[Served]], None]:
@@ -63,12 +62,16 @@ def access(config: Config) -> Callable[[Iterable[Served]], None]:
     if config.logger_cfg is not None:
         return Records()
     line = JsonLine() if config.log_format == "json" else HumanLine()
+    complain = Complaints()
 
     def write(served: Iterable[Served]) -> None:
         text = "".join(map(line, served))
         if text:
-            sys.stdout.write(text)
-            sys.stdout.flush()
+            try:
+                sys.stdout.write(text)
+                sys.stdout.flush()
+            except (OSError, ValueError) as error:
+                complain(error)
 
     return write
 
@@ -88,6 +91,24 @@ def record(*arguments: Any, **named: Any) -> logging.LogRecord:  # noqa: ANN401 
         traceback = redacted(logging.Formatter().formatException(made.exc_info))
         made.exc_text = "\n".join(one_line(line, MOST_CHARS) for line in traceback.split("\n"))
     return made
+
+
+class Complaints:
+    """What keeps lines from being written, told on standard error once a minute. It ends no request."""
+
+    def __init__(self) -> None:
+        self._quiet_until = 0.0
+
+    def __call__(self, error: BaseException | None) -> None:
+        """A line, or more, was lost."""
+        now = time.monotonic()
+        if now < self._quiet_until:
+            return
+        self._quiet_until = now + COMPLAINTS_PAUSE_S
+        text = one_line(redacted(f"{type(error).__name__}: {error}"), MOST_CHARS)
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(f"The log cannot be written, lines are lost: {text}\n")
+            sys.stderr.flush()
 
 
 class Json(logging.Formatter):
@@ -136,6 +157,17 @@ def _drop(served: Iterable[Served]) -> None:
         pass
 
 
+def _configure_own(config: Config) -> None:
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(Json() if config.log_format == "json" else logging.Formatter(HUMAN))
+    logging.basicConfig(level=logging.DEBUG if config.debug else logging.INFO, handlers=[handler], force=True)
+    for noisy in NOISY:
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    for name in OWN_HANDLERS:
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = True
+
+
 def _configure(path: str, where: str) -> None:
     """As `logging.config.dictConfig` takes it; `where` the path was given. Raises SetupError."""
     try:
@@ -155,3 +187,27 @@ def _configure(path: str, where: str) -> None:
 
 def _document(path: str, text: str) -> object:
     return json.loads(text) if path.endswith(".json") else yaml.safe_load(text)
+
+
+def _handlers() -> Iterator[logging.Handler]:
+    """Every handler that a logger of this process has, once."""
+    loggers = [
+        logging.root,
+        *(one for one in logging.root.manager.loggerDict.values() if isinstance(one, logging.Logger)),
+    ]
+    yield from {id(handler): handler for logger in loggers for handler in logger.handlers}.values()
+
+
+def _guard(handler: logging.Handler, complain: Complaints) -> None:
+    """Whatever is wrong with a handler, its filters or its place is a complaint; not all see to it themselves."""
+    handle = handler.handle
+
+    def handled(record: logging.LogRecord) -> bool:
+        try:
+            return bool(handle(record))
+        except Exception as error:  # noqa: BLE001 - it is an operator's class
+            complain(error)
+            return False
+
+    handler.handle = handled  # type: ignore[method-assign] # of this one
+    handler.handleError = lambda record: complain(sys.exc_info()[1])  # type: ignore[method-assign] # noqa: ARG005

@@ -21,6 +21,7 @@ from granian.log import LogLevels
 from granian.net import SocketHolder  # type: ignore[attr-defined] # its place, by granian's own imports
 from granian.server.mp import MPServer, WorkerProcess
 
+from stilton import logs
 from stilton.cli.listening import BACKLOG
 from stilton.config import Config
 from stilton.domain.errors import SetupError
@@ -81,9 +82,13 @@ class Workers(MPServer):
         super().signal_handler_reload()  # type: ignore[no-untyped-call] # granian's
 
     def _reload(self, spawn_target: Any, target_loader: Any) -> None:  # noqa: ANN401
-        """SIGHUP: new workers take over one by one; with a certificate that cannot be used the old ones stay."""
+        """SIGHUP: new workers take over one by one; with a certificate or a log that cannot be used the old ones stay.
+
+        Log files that were moved away are opened anew, here and in the workers.
+        """
         try:
             check_tls(self._config)
+            logs.set_up(self._config)
         except SetupError as error:
             log.error("SIGHUP: the workers stay as they are. %s", error)  # noqa: TRY400 - the sentence says it all
             self.reload_signal = False
