@@ -47,14 +47,16 @@ class ServerDir:
         self._lock: int | None = None
 
     def has_data(self) -> bool:
-        """Whether a server was made here. Raises SetupError when another program's data is here."""
+        """Whether a server was made here. Raises SetupError when it cannot be read, or is another program's."""
         try:
             if not self._version.exists():
                 # Without both, an init was interrupted.
                 return self.database.exists() and self._nodeinfo.exists()
             found = self._version.read_bytes()[:100].decode("utf-8", "replace").strip()
         except OSError as error:
-            raise SetupError(f"The folder {self.path} cannot be read: {error.strerror}.") from error
+            raise SetupError(
+                f"{self._version} cannot be read: {error.strerror}. Is this the user whom the folder belongs to?"
+            ) from error
         if found == FORMAT:
             return True
         if found.startswith("stilton-"):
@@ -112,16 +114,25 @@ class ServerDir:
             if migrate_too:
                 self._migrate()
             migrate.check(self.database)
+            self._check_writable()
             if not self._version.exists():
                 # The init was interrupted before its last word; from now on there is something to lose.
                 _write(self._version, FORMAT + "\n")
             self.blobs.create()
             self.blobs.clear_incoming()
-            shutil.rmtree(self.run, ignore_errors=True)
+            if self.run.exists():
+                shutil.rmtree(self.run)
             self.run.mkdir(mode=0o700)
         except OSError as error:
             raise SetupError(f"The folder {self.path} cannot be written: {error.strerror}.") from error
         return self.uuid()
+
+    def _check_writable(self) -> None:
+        """A server that takes no change is found out now, and not by the first who makes one. Raises SetupError."""
+        if not os.access(self.database, os.W_OK):
+            raise SetupError(
+                f"The database {self.database} cannot be written. Is this the user whom the folder belongs to?"
+            )
 
     def uuid(self) -> str:
         """Who this server is. Raises SetupError."""

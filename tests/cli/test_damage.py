@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from stilton.serverdir import ServerDir
 from tests.support.damage import overwrite
 from tests.support.deadline import until
 from tests.support.publish import PASSWORD, basic
-from tests.support.server import a_server, run
+from tests.support.server import BIN, a_server, clean_env, run
 from tests.support.world import make_serverdir
 
 # A command, and a table that it reads.
@@ -76,6 +78,33 @@ def test_a_file_that_is_no_whole_database_is_refused_with_a_sentence(
     said = refused(serverdir, command)
 
     assert said.startswith(f"fatal: The database {ServerDir(serverdir).database} {words}")
+
+
+# Root without this may do what the owner may; others are without it anyway.
+PLAIN = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search"]
+
+
+@pytest.mark.parametrize(
+    ("name", "bits"),
+    [(".", 0), (".", 0o500), (".serverversion", 0), (".nodeinfo", 0), ("stilton.sqlite", 0), ("stilton.sqlite", 0o400)],
+    ids=["folder", "folder read-only", "version", "nodeinfo", "database", "database read-only"],
+)
+def test_a_folder_of_somebody_elses_is_refused_with_a_sentence(serverdir: Path, name: str, bits: int) -> None:
+    if os.geteuid() == 0 and shutil.which("setpriv") is None:
+        pytest.skip("root may do everything, and there is no setpriv")
+    path = serverdir / name
+    before = path.stat().st_mode
+    path.chmod(bits)
+    command = [*(PLAIN if os.geteuid() == 0 else []), str(BIN / "devpi-server"), "--serverdir", str(serverdir)]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=clean_env())
+    path.chmod(before)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("fatal: ")
+    assert "cannot be " in done.stderr
+    assert str(serverdir) in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_page_that_rots_under_a_running_server_is_500_and_the_server_goes_on(serverdir: Path) -> None:
