@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FORMAT = "stilton-1"
+WHOSE = "Is this the user whom the folder belongs to?"
 _NOT_DATA = {".lock", "lost+found"}
 
 
@@ -54,9 +55,8 @@ class ServerDir:
                 return self.database.exists() and self._nodeinfo.exists()
             found = self._version.read_bytes()[:100].decode("utf-8", "replace").strip()
         except OSError as error:
-            raise SetupError(
-                f"{self._version} cannot be read: {error.strerror}. Is this the user whom the folder belongs to?"
-            ) from error
+            advice = f" {WHOSE}" if isinstance(error, PermissionError) else ""
+            raise SetupError(f"The folder {self.path} cannot be read: {error.strerror}.{advice}") from error
         if found == FORMAT:
             return True
         if found.startswith("stilton-"):
@@ -130,9 +130,7 @@ class ServerDir:
     def _check_writable(self) -> None:
         """A server that takes no change is found out now, and not by the first who makes one. Raises SetupError."""
         if not os.access(self.database, os.W_OK):
-            raise SetupError(
-                f"The database {self.database} cannot be written. Is this the user whom the folder belongs to?"
-            )
+            raise SetupError(f"The database {self.database} cannot be written. {WHOSE}")
 
     def uuid(self) -> str:
         """Who this server is. Raises SetupError."""

@@ -289,7 +289,10 @@ def test_a_stop_waits_no_longer_than_it_is_told(serverdir: Path, upstream: FakeU
     with a_server(serverdir, "--stop-timeout", "0.5") as server:
         status, _, _ = server.get("/root/pypi/+simple/big/")
         assert status == 200
-        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as reader:
+        with socket.socket() as reader:
+            reader.settimeout(30)
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # or the kernel takes all of it
+            reader.connect(("127.0.0.1", server.port))
             reader.sendall(f"GET /root/pypi/{wheel.path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             assert reader.recv(1000)  # it runs, and is read no further
             server.process.terminate()

@@ -64,7 +64,7 @@ def test_a_handler_that_cannot_be_made_stops_the_start(
     done = run("devpi-server", "--serverdir", str(serverdir), "--logger-cfg", config, env={"PYTHONPATH": str(tmp_path)})
 
     assert done.returncode == 1
-    assert done.stderr.startswith(f"fatal: --logger-cfg {config} is no configuration of Python's logging: ")
+    assert done.stderr.startswith(f"fatal: --logger-cfg is {config}: that is no configuration of Python's logging: ")
     assert words in done.stderr
     assert "Traceback" not in done.stderr
 
