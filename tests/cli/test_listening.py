@@ -297,4 +297,4 @@ def test_a_stop_waits_no_longer_than_it_is_told(serverdir: Path, upstream: FakeU
             assert reader.recv(1000)  # it runs, and is read no further
             server.process.terminate()
             assert server.process.wait(15) == 0
-    assert "--stop-timeout is over: 1 worker process(es) were ended, their transfers cut off" in server.log()
+    assert "--stop-timeout is over: a worker process is ended, its transfers are cut off" in server.log()

@@ -7,8 +7,8 @@ and not one is lost.
 granian, and tests/cli/test_listening.py holds what is promised here.
 """
 
+import functools
 import logging
-import signal
 import socket
 import ssl
 import sys
@@ -72,7 +72,9 @@ class Workers(MPServer):
         sock = self._sockets[idx % len(self._sockets)]
         holder: Any = SocketHolder  # its parameters are in granian.net, not in its types
         self._shd = holder(sock.fileno(), sock.family == socket.AF_UNIX, BACKLOG)
-        return super()._spawn_worker(idx, target, callback_loader)
+        worker = super()._spawn_worker(idx, target, callback_loader)
+        worker.kill = functools.partial(_end, worker.kill)  # type: ignore[method-assign] # of this one
+        return worker
 
     def signal_handler_reload(self, *_: Any) -> None:  # noqa: ANN401
         """SIGHUP."""
@@ -95,22 +97,14 @@ class Workers(MPServer):
             self.main_loop_interrupt.clear()
             return
         log.info("SIGHUP: replacing %d worker process(es)", self.workers)
-        replaced = list(self.wrks)
         super()._reload(spawn_target, target_loader)  # type: ignore[no-untyped-call] # granian's
-        _say_cut(replaced)
         log.info("SIGHUP: done")
 
-    def _stop_workers(self) -> None:
-        stopped = list(self.wrks)
-        super()._stop_workers()  # type: ignore[no-untyped-call] # granian's
-        _say_cut(stopped)
 
-
-def _say_cut(workers: Sequence[WorkerProcess]) -> None:
-    """Who was killed was still sending; how much of it arrived, nobody knows."""
-    killed = sum(worker.inner.exitcode == -signal.SIGKILL for worker in workers)
-    if killed:
-        log.warning("--stop-timeout is over: %d worker process(es) were ended, their transfers cut off", killed)
+def _end(kill: Callable[[], None]) -> None:
+    """A worker that is killed was still sending; how much of it arrived, nobody knows."""
+    log.warning("--stop-timeout is over: a worker process is ended, its transfers are cut off")
+    kill()
 
 
 def check_tls(config: Config) -> None:
