@@ -144,6 +144,16 @@ class ServerDir:
 
         It is a server's folder, that of `uuid`, from `finish` on.
         """
+        self.check_free(task)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.lock()
+            _write(self._begun, json.dumps({"uuid": uuid, "role": "standalone", "task": task}) + "\n")
+        except OSError as error:
+            raise SetupError(f"The folder {self.path} cannot be written: {error.strerror}.") from error
+
+    def check_free(self, task: str) -> None:
+        """Raises SetupError when `begin` would, for what is in the folder."""
         if self.has_data():
             raise SetupError(f"The path '{self.path}' already contains devpi-server data.")
         if not self._is_free_for(task):
@@ -151,12 +161,6 @@ class ServerDir:
                 f"The folder {self.path} is not empty, and what is in it is not an interrupted {task}: "
                 "name another --serverdir."
             )
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self.lock()
-            _write(self._begun, json.dumps({"uuid": uuid, "role": "standalone", "task": task}) + "\n")
-        except OSError as error:
-            raise SetupError(f"The folder {self.path} cannot be written: {error.strerror}.") from error
 
     def finish(self) -> None:
         """What `begin` began is a server's folder. Raises OSError."""

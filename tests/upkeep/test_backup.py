@@ -78,7 +78,9 @@ def back_up(
 def restored(folder: Path, target: Path, name: str | None = None, **wish: bool) -> Path:
     """What `devpi-restore` does."""
     place, kept = ServerDir(target), Vault(folder)
-    restore.restore(kept, restore.chosen(kept, name), place, restore.Wish(**wish), Listener())
+    snapshot = restore.chosen(kept, name)
+    restore.check(kept, snapshot, place, restore.Wish(**wish))
+    restore.restore(kept, snapshot, place, restore.Wish(**wish), Listener())
     place.unlock()
     place.run.mkdir(exist_ok=True)
     return target

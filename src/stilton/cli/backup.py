@@ -14,6 +14,7 @@ from stilton.cli.progress import Teller
 from stilton.db import migrate
 from stilton.domain.errors import SetupError, StorageFull, StorageTrouble
 from stilton.serverdir import ServerDir
+from stilton.upkeep import apart
 from stilton.upkeep import backup as making
 from stilton.upkeep import restore as restoring
 from stilton.upkeep import vault as vaults
@@ -75,6 +76,7 @@ def restore(configfile: str | None, folder: Path, **flags: Any) -> None:  # noqa
 
 
 def _back_up(place: ServerDir, vault: Vault, wish: making.Wish, keep: int | None) -> None:
+    apart.check_backup(vault.path, place.path)
     uuid = _uuid(place)
     vault.create()
     vault.lock()
@@ -129,8 +131,12 @@ def _verify(folder: Path) -> None:
 def _restore(folder: Path, place: ServerDir, wish: restoring.Wish) -> None:
     vault, name = vaults.at(folder)
     snapshot = restoring.chosen(vault, name)
+    restoring.check(vault, snapshot, place, wish)
+    telling = Teller()
+    for manifest in vault.unreadable():
+        telling.notice(f"{manifest} is damaged, or a newer stilton's: its snapshot was not thought of.")
     click.echo(f"restoring {snapshot.path} to {place.path}: {_contents(snapshot.manifest)}")
-    uuid = restoring.restore(vault, snapshot, place, wish, Teller())
+    uuid = restoring.restore(vault, snapshot, place, wish, telling)
     click.echo(f"uuid: {uuid}")
     older = " --migrate" if snapshot.manifest.schema != migrate.HEAD else ""
     click.echo(f"start it with: devpi-server --serverdir {shlex.quote(str(place.path))}{older}")

@@ -4,6 +4,7 @@ The folder counts as a server's only when all is there; until then a restore tha
 goes on where it was (`serverdir.begin`). Where backups are: `upkeep.vault`.
 """
 
+import os
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,9 @@ import msgspec
 from stilton.db import migrate, snapshots
 from stilton.domain.errors import SetupError
 from stilton.serverdir import ServerDir
+from stilton.upkeep import apart
 from stilton.upkeep.carrier import Carrier
+from stilton.upkeep.space import Space
 from stilton.upkeep.telling import Telling
 from stilton.upkeep.vault import Snapshot, Vault, needed, sha256, sync_folder
 
@@ -44,21 +47,33 @@ def chosen(vault: Vault, name: str | None) -> Snapshot:
         for snapshot in known:
             if snapshot.name == name:
                 return snapshot
-        raise SetupError(f"{vault.path} has no snapshot {name}. There are: {_names(known)}.")
+        raise SetupError(f"{vault.path} has no snapshot {name}. There are: {_names(vault)}.")
     complete = [snapshot for snapshot in known if not snapshot.manifest.missing]
     if not complete:
-        raise SetupError(f"{vault.path} has no complete snapshot. There are: {_names(known)}.")
+        raise SetupError(f"{vault.path} has no complete snapshot. There are: {_names(vault)}.")
     return complete[-1]
 
 
-def restore(vault: Vault, snapshot: Snapshot, place: ServerDir, wish: Wish, telling: Telling) -> str:
-    """Make `place` the server that was backed up; returns its uuid. Raises SetupError, StorageTrouble and OSError."""
-    manifest = snapshot.manifest
-    migrate.refuse_newer(snapshot.database, manifest.schema)
+def check(vault: Vault, snapshot: Snapshot, place: ServerDir, wish: Wish) -> None:
+    """What can be known before anything is written. Raises SetupError."""
+    migrate.refuse_newer(snapshot.database, snapshot.manifest.schema)
+    apart.check_restore(vault.path, place.path)
+    place.check_free(_task(snapshot))
+    if snapshot.manifest.missing and not wish.incomplete:
+        raise SetupError(_of_lost(vault, snapshot, snapshot.manifest.missing))
+    _check_room(vault, snapshot, place, wish)
     for path in _unsound(snapshot):
         raise SetupError(f"{path} is not what the backup wrote: the disk is damaged. Try another snapshot.")
+
+
+def restore(vault: Vault, snapshot: Snapshot, place: ServerDir, wish: Wish, telling: Telling) -> str:
+    """Make `place`, which passed `check`, the server that was backed up; returns its uuid.
+
+    Raises SetupError, StorageTrouble and OSError.
+    """
+    manifest = snapshot.manifest
     name = uuid.uuid4().hex if wish.new_uuid else manifest.uuid
-    place.begin(f"restore of {manifest.database_sha256}", name)
+    place.begin(_task(snapshot), name)
     place.blobs.create()
     carrier = Carrier(vault.blobs, place.blobs, copy=not wish.hard_links, doubt=True)
     wrong = carrier.carry(snapshot.digests(), manifest.blobs, telling)
@@ -97,6 +112,34 @@ def is_sound(path: Path, digest: str) -> bool:
         return False
 
 
+def _task(snapshot: Snapshot) -> str:
+    return f"restore of {snapshot.manifest.database_sha256}"
+
+
+def _check_room(vault: Vault, snapshot: Snapshot, place: ServerDir, wish: Wish) -> None:
+    """What an interrupted restore brought counts. Links take no room where links can be."""
+    real = Path(os.path.realpath(place.path))
+    disk = next(folder for folder in (real, *real.parents) if folder.is_dir())
+    is_linked = wish.hard_links and disk.stat().st_dev == vault.path.stat().st_dev
+    needed = snapshot.manifest.database_bytes
+    if not is_linked:
+        brought = sum(_size(place.blobs.path(digest)) for digest in snapshot.digests()) if disk == real else 0
+        needed += max(snapshot.manifest.bytes - brought, 0)
+    free = Space(disk, 0).room().free
+    if needed > free:
+        raise SetupError(
+            f"The disk of {place.path} has {free / 1e6:,.1f} MB free, this restore needs {needed / 1e6:,.1f} MB: "
+            "make room, or name a --serverdir on another disk."
+        )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
 def _unsound(snapshot: Snapshot) -> list[Path]:
     """Which of a snapshot's own files are not as they were written."""
     manifest = snapshot.manifest
@@ -119,11 +162,13 @@ def _of_lost(vault: Vault, snapshot: Snapshot, lost: Sequence[str]) -> str:
     )
 
 
-def _names(known: Sequence[Snapshot]) -> str:
-    said = (
-        f"{one.name} (lacks {len(one.manifest.missing)} files)" if one.manifest.missing else one.name for one in known
-    )
-    return ", ".join(said) or "none"
+def _names(vault: Vault) -> str:
+    said = [
+        one.name + (f" (lacks {len(lost)} files)" if (lost := one.manifest.missing) else "")
+        for one in vault.snapshots()
+    ]
+    said += [f"{manifest.parent.name} (cannot be read)" for manifest in vault.unreadable()]
+    return ", ".join(said) or "none; one that was interrupted counts when devpi-backup was run again"
 
 
 def _below(vault: Vault, path: Path) -> str:
