@@ -168,21 +168,40 @@ def _configure_own(config: Config) -> None:
         logging.getLogger(name).propagate = True
 
 
+def files(path: str, where: str) -> list[Path]:
+    """The files that such a configuration writes to, as they stand there. Raises SetupError."""
+    with _worded(path, where):
+        handlers = _read(path).get("handlers")
+    named = handlers.values() if isinstance(handlers, dict) else ()
+    return [Path(one["filename"]) for one in named if isinstance(one, dict) and isinstance(one.get("filename"), str)]
+
+
 def _configure(path: str, where: str) -> None:
     """As `logging.config.dictConfig` takes it; `where` the path was given. Raises SetupError."""
-    try:
-        with Path(path).open(encoding="utf-8") as file:
-            text = file.read(MOST_CHARACTERS + 1)
-        document = {} if len(text) > MOST_CHARACTERS else _document(path, text)
-        if not isinstance(document, dict) or not document:
-            raise TypeError("it takes a mapping")  # noqa: TRY301 - told like everything else that is wrong with it
+    with _worded(path, where):
         # Loggers of modules that are loaded already are ours: without this they would fall silent.
-        logging.config.dictConfig({"disable_existing_loggers": False, **document})
+        logging.config.dictConfig({"disable_existing_loggers": False, **_read(path)})
+
+
+@contextlib.contextmanager
+def _worded(path: str, where: str) -> Iterator[None]:
+    """What is wrong with such a file, as SetupError."""
+    try:
+        yield
     except OSError as error:
         raise SetupError(f"{where} is {path}, which cannot be read: {error.strerror}.") from error
     except (ValueError, TypeError, AttributeError, LookupError, ImportError, RecursionError, yaml.YAMLError) as error:
         why = " ".join(f"{error} ({error.__cause__})".split()) if error.__cause__ else " ".join(str(error).split())
         raise SetupError(f"{where} is {path}: that is no configuration of Python's logging: {why}.") from error
+
+
+def _read(path: str) -> dict[str, Any]:
+    with Path(path).open(encoding="utf-8") as file:
+        text = file.read(MOST_CHARACTERS + 1)
+    document = {} if len(text) > MOST_CHARACTERS else _document(path, text)
+    if not isinstance(document, dict) or not document:
+        raise TypeError("it takes a mapping")
+    return document
 
 
 def _document(path: str, text: str) -> object:

@@ -2,6 +2,8 @@
 
 import configparser
 import getpass
+import json
+import os
 import plistlib
 import re
 import shlex
@@ -18,18 +20,23 @@ from stilton.cli import genconfig, services
 from stilton.cli.main import serve
 from stilton.cli.options import named
 from stilton.config import Config
-from stilton.domain.errors import SetupError
 from stilton.settings import SETTINGS, Setting
 from tests.support.server import BIN, clean_env
 
 Done = subprocess.CompletedProcess[str]
 
 FILES = [
-    "crontab", "net.devpi.plist", "launchd-macos.txt", "nginx-devpi.conf", "nginx-devpi-caching.conf",
-    "supervisor-devpi.conf", "supervisord.conf", "devpi.service", "devpi.socket", "windows-service.txt",
+    "crontab", "launchd-macos.txt", "nginx-devpi.conf", "nginx-devpi-caching.conf", "supervisor-devpi.conf",
+    "supervisord.conf", "devpi.service", "devpi.socket", "windows-service.txt", "net.devpi.plist",
 ]  # fmt: skip
 HOMES = "/" + "home"  # apart: test_docs looks for folders of one machine
 ODD = "/srv/a b/50% 'off'/devpi"
+ODD_PATHS = {
+    "space": "/srv/a  b", "percent": "/srv/%h/100%/%(here)s", "single": "/srv/it's", "double": '/srv/"q"',
+    "unicode": "/srv/Käse/\u30c1\u30fc\u30ba", "dash": "/srv/-x/--help", "semicolon": "/srv/a ;b", "hash": "/srv/a #b",
+    "wide space": "/srv/a\u2003;b\u00a0#c", "backslash": "/srv/a\\nb\\", "at": "/srv/@{user}@", "braces": "/srv/{a};}",
+    "star": "/srv/*?[a]~", "pipe": "/srv/a|b&c>d<e", "tick": "/srv/`id`", "colon": "/srv/a:b,c=d", "xml": "/srv/<a>&amp;",
+}  # fmt: skip
 EXAMPLES = {
     "text": "a word", "path": "a word", "int": "7", "seconds": "2.5", "size": "3M", "octal": "660", "list": ["10.0.0.0/8", "10.1.1.1"],
 }  # fmt: skip
@@ -39,7 +46,7 @@ SPECIAL = {
 }  # fmt: skip
 
 
-def gen_config(cwd: Path, *arguments: str) -> Done:
+def gen_config(cwd: Path, *arguments: str | bytes) -> Done:
     """Run the command in a folder."""
     return subprocess.run(
         [BIN / "devpi-gen-config", *arguments], cwd=cwd, capture_output=True, text=True, timeout=60, check=False,
@@ -52,7 +59,13 @@ def a_config(**settings: Any) -> Config:
 
 
 def texts(configfile: str | None = None, **settings: Any) -> dict[str, str]:
-    return {name: text.decode() for name, text in genconfig.texts(a_config(**settings), configfile).items()}
+    made = genconfig.texts(a_config(**settings), configfile)
+    assert made.left_out == {}
+    return {name: text.decode() for name, text in made.files.items()}
+
+
+def left_out(**settings: Any) -> dict[str, str]:
+    return genconfig.texts(a_config(**settings)).left_out
 
 
 def served_by(command: list[str]) -> Config:
@@ -120,13 +133,12 @@ def test_what_somebody_changed_in_a_file_is_kept_beside_it(tmp_path: Path) -> No
     [
         (["--port", "0"], "--port is '0'"),
         (["--serverdir", "/srv/a\nb"], "control character"),
-        (["--serverdir", "/srv/$HOME"], "a dollar"),
-        (["--serverdir", "/srv/a ;b"], "semicolon"),
+        (["--serverdir", b"/srv/a\xff"], "control character in it, or what is no UTF-8"),
     ],
-    ids=["setting", "newline", "dollar", "semicolon"],
+    ids=["setting", "newline", "bytes"],
 )
 def test_what_no_file_can_hold_is_refused_and_nothing_is_written(
-    tmp_path: Path, arguments: list[str], words: str
+    tmp_path: Path, arguments: list[str | bytes], words: str
 ) -> None:
     done = gen_config(tmp_path, *arguments)
 
@@ -181,21 +193,103 @@ def test_a_flag_takes_back_what_the_configuration_file_says(tmp_path: Path) -> N
     assert got.read_ahead
 
 
-def test_an_odd_path_comes_through_every_file() -> None:
-    made = texts(serverdir=ODD)
-    wanted = services.command(a_config(serverdir=ODD), None)
+@pytest.mark.parametrize("path", [ODD, *ODD_PATHS.values()], ids=["odd", *ODD_PATHS])
+def test_an_odd_path_comes_through_every_file(path: str) -> None:
+    made = texts(serverdir=path)
+    wanted = services.command(a_config(serverdir=path), None)
 
     cron = made["crontab"].splitlines()[-1]
-    systemd = unit(made["devpi.service"])["Service"]["ExecStart"]
+    systemd = unit(made["devpi.service"])
 
-    assert ODD in wanted
+    assert path in wanted
     assert shlex.split(cron.replace(r"\%", "%"))[1 : len(wanted) + 1] == wanted
     assert not re.search(r"(?<!\\)%", cron)
     assert shlex.split(program(made["supervisor-devpi.conf"])["command"]) == wanted
-    assert shlex.split(systemd.replace("%%", "%").replace("$$", "$")) == wanted
+    assert systemd_words(systemd["Service"]["ExecStart"].replace("$$", "$")) == wanted
+    assert systemd_words(systemd["Service"]["ReadWritePaths"]) == [path]
+    assert systemd_words(systemd["Unit"]["RequiresMountsFor"]) == [path]
     assert plistlib.loads(made["net.devpi.plist"].encode())["ProgramArguments"] == wanted
-    assert f'alias "{ODD}/blobs/";' in made["nginx-devpi.conf"]
+    assert nginx_word(made["nginx-devpi.conf"], "alias") == f"{path}/blobs/"
     assert shlex.join(wanted) in made["windows-service.txt"]
+
+
+def systemd_words(text: str) -> list[str]:
+    """As systemd.syntax(7) has quotes; single ones mean nothing within double ones, and the other way round."""
+    lexer = shlex.shlex(text.replace("%%", "%"), posix=True, punctuation_chars=False)
+    lexer.whitespace_split, lexer.commenters, lexer.whitespace = True, "", " "
+    return list(lexer)
+
+
+def nginx_word(text: str, directive: str) -> str:
+    found = re.search(rf'^ *{directive} "((?:[^"\\]|\\.)*)";$', text, re.MULTILINE)
+    assert found is not None
+    return re.sub(r'\\(["\\])', r"\1", found[1])
+
+
+def test_a_dollar_that_only_nginx_cannot_hold_leaves_the_other_files(tmp_path: Path) -> None:
+    done = gen_config(tmp_path, "--serverdir", "/srv/$HOME")
+
+    written = sorted(path.name for path in (tmp_path / "gen-config").iterdir())
+    assert done.returncode == 1
+    assert done.stderr.endswith(
+        "fatal: Not written, all others are:\n"
+        "  nginx-devpi.conf: '/srv/$HOME/blobs': nginx's configuration cannot hold a dollar there.\n"
+    )
+    assert written == sorted(set(FILES) - {"nginx-devpi.conf"})
+    assert "ReadWritePaths=/srv/$HOME\n" in (tmp_path / "gen-config" / "devpi.service").read_text()
+
+
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        ({"outside_url": "http://p.example/$x"}, ["nginx-devpi-caching.conf", "nginx-devpi.conf"]),
+        ({"outside_url": "http://a;b/"}, ["nginx-devpi-caching.conf", "nginx-devpi.conf"]),
+        ({"host": "a b"}, ["devpi.socket", "nginx-devpi-caching.conf", "nginx-devpi.conf"]),
+        ({"unix_socket": "/run/a\\"}, ["devpi.socket"]),
+        ({"unix_socket": "/run/$x"}, ["nginx-devpi-caching.conf", "nginx-devpi.conf"]),
+    ],
+    ids=["dollar", "semicolon", "host", "backslash", "socket"],
+)
+def test_what_one_kind_of_file_cannot_hold_leaves_only_that_out(settings: dict[str, Any], names: list[str]) -> None:
+    assert sorted(left_out(**settings)) == names
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("http://Paket.example/", "paket.example"),
+        ("http://[2001:db8::1]:8080/", "[2001:db8::1]"),
+    ],
+    ids=["case", "ipv6"],
+)
+@pytest.mark.parametrize("file", ["nginx-devpi.conf", "nginx-devpi-caching.conf"], ids=["plain", "caching"])
+def test_nginx_has_the_name_that_clients_ask_for(file: str, url: str, name: str) -> None:
+    assert f"server_name {name};" in texts(outside_url=url)[file]
+
+
+@pytest.mark.parametrize("file", ["nginx-devpi.conf", "nginx-devpi-caching.conf"], ids=["plain", "caching"])
+def test_nginx_finds_no_fault_with_odd_values(tmp_path: Path, file: str) -> None:
+    nginx = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:" + os.defpath)
+    if nginx is None:
+        pytest.skip("nginx is not installed")
+    urls = [
+        "http://p.example/k%C3%A4/a%20b/(c+",
+        "http://[::1]:8080/{x};",
+        'http://p.example/"q"/\\d',
+        "http://p.example/%20a",
+    ]
+    given: list[dict[str, Any]] = [{"outside_url": url} for url in urls]
+    given += [{"serverdir": path, "unix_socket": f"{path}/s"} for path in ODD_PATHS.values()]
+
+    for number, settings in enumerate(given):
+        place = tmp_path / str(number)
+        cache = str(place / "ca che;")
+        genconfig.write(genconfig.texts(a_config(**settings), nginx_cache=cache).files, place)
+        (place / "nginx.conf").write_text(f"pid {place}/pid;\nevents {{}}\nhttp {{ include {file}; }}\n")
+        command = [nginx, "-t", "-q", "-e", "stderr", "-p", str(place), "-c", str(place / "nginx.conf")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        said = [line for line in done.stderr.splitlines() if "[emerg]" in line]
+        assert [line for line in said if "bind()" not in line] == []
 
 
 # -- the files --------------------------------------------------------------------------------
@@ -233,11 +327,13 @@ def test_systemd_finds_no_fault_with_the_units(tmp_path: Path) -> None:
         {},
         {"serverdir": ODD, "unix_socket": "/run/devpi/s"},
         {"listen": ["*:80", "[::1]:1"]},
+        *({"serverdir": path, "unix_socket": f"{path}/s"} for path in ODD_PATHS.values()),
+        *({"serverdir": f"/var/lib/{name}"} for name in ("a b:c", "50%", 'q"', "\\back", "$x")),
     ]
 
     for number, given in enumerate(settings):
         place = tmp_path / str(number)
-        genconfig.write(a_config(**given), place)
+        genconfig.write(genconfig.texts(a_config(**given)).files, place)
         units = [str(place / "devpi.service"), str(place / "devpi.socket")]
         done = subprocess.run([analyze, "verify", *units], capture_output=True, text=True, timeout=60, check=False)
         assert (done.returncode, done.stderr) == (0, "")
@@ -297,7 +393,7 @@ def test_a_name_that_is_known_elsewhere_is_left_to_who_knows_it() -> None:
 @pytest.mark.parametrize(
     ("settings", "lines"),
     [
-        ({}, ["server 127.0.0.1:3141;", "listen 80;", "server_name localhost $hostname;", "location / {"]),
+        ({}, ["server 127.0.0.1:3141;", "listen 80;", "server_name localhost $hostname;", 'location "/" {']),
         ({"host": "0.0.0.0", "port": "99"}, ["server 127.0.0.1:99;"]),
         ({"listen": ["[::1]:3142", "*:3143"]}, ["server [::1]:3142;"]),
         ({"unix_socket": "/run/devpi/s"}, ['server "unix:/run/devpi/s";']),
@@ -306,7 +402,12 @@ def test_a_name_that_is_known_elsewhere_is_left_to_who_knows_it() -> None:
         ({}, ['proxy_set_header X-Outside-Url "$scheme://$http_host";']),
         (
             {"outside_url": "https://p.example/index/"},
-            ["listen 80;", "server_name p.example;", "location /index/ {", 'X-Outside-Url "https://p.example/index/";'],
+            [
+                "listen 80;",
+                "server_name p.example;",
+                'location "/index/" {',
+                'X-Outside-Url "https://p.example/index/";',
+            ],
         ),
         ({"outside_url": "http://p.example:8080"}, ["listen 8080;"]),
         ({"outside_url": "http://127.0.0.1:8080"}, ["listen 127.0.0.1:8080;"]),
@@ -331,6 +432,50 @@ def test_the_server_in_the_middle_has_a_port_of_its_own(port: str, outside: str,
     assert f"server 127.0.0.1:{asking};" in text
 
 
-def test_a_host_that_nginx_cannot_hold_is_refused() -> None:
-    with pytest.raises(SetupError, match="a dollar"):
-        texts(outside_url="http://p.example/$x")
+# -- log files --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("file", "wanted"),
+    [
+        ("/srv/logs/devpi.log", "ReadWritePaths=/srv/logs"),
+        ("/var/log/devpi/a b/server.log", 'LogsDirectory="devpi/a b"'),
+        ("/var/log/devpi.log", "ReadWritePaths=/var/log"),
+        ("/dev/stdout", None),
+        ("/srv/devpi/logs/x.log", None),
+    ],
+    ids=["folder", "logs", "log", "device", "serverdir"],
+)
+@pytest.mark.parametrize("kind", ["yaml", "json"])
+def test_the_unit_may_write_where_the_logger_has_files(
+    tmp_path: Path, kind: str, file: str, wanted: str | None
+) -> None:
+    handlers = {"out": {"class": "logging.StreamHandler"}, "file": {"class": "logging.FileHandler", "filename": file}}
+    cfg = tmp_path / f"logger.{kind}"
+    cfg.write_text(json.dumps({"version": 1, "handlers": handlers}))
+
+    bare, made = (texts(serverdir="/srv/devpi", **more)["devpi.service"] for more in ({}, {"logger_cfg": str(cfg)}))
+
+    new = [line for line in made.splitlines() if line not in bare.splitlines() and not line.startswith("ExecStart")]
+    assert [line for line in new if not line.startswith("ProtectHome")] == ([wanted] if wanted else [])
+
+
+def test_a_log_at_home_can_be_written(tmp_path: Path) -> None:
+    cfg = tmp_path / "logger.json"
+    cfg.write_text(json.dumps({"version": 1, "handlers": {"a": {"filename": f"{HOMES}/anna/log/a.log"}}}))
+
+    service = unit(texts(serverdir="/srv/devpi", logger_cfg=str(cfg))["devpi.service"])["Service"]
+
+    assert service["ProtectHome"] == "read-only"
+    assert service["ReadWritePaths"] == f"{HOMES}/anna/log"
+
+
+def test_log_files_that_a_service_would_not_find_are_mentioned(tmp_path: Path) -> None:
+    (tmp_path / "relative.json").write_text(json.dumps({"version": 1, "handlers": {"a": {"filename": "devpi.log"}}}))
+
+    relative = gen_config(tmp_path, "--logger-cfg", "relative.json")
+    missing = gen_config(tmp_path, "--logger-cfg", "elsewhere.json")
+
+    assert relative.returncode == missing.returncode == 0
+    assert "--logger-cfg has the file devpi.log: a service starts in /." in relative.stderr
+    assert "devpi.service needs a line ReadWritePaths=FOLDER" in missing.stderr

@@ -1,18 +1,20 @@
 """`devpi-gen-config`: files that run this server as a service, with nginx in front.
 
-Their texts are in `stilton/templates`; what stands in them for nginx and systemd is decided in `cli.services`,
-how it is quoted in `cli.quoting`. Nothing is installed: each file says on top where it goes.
+Their texts are in `stilton/templates`; what stands in them is decided in `cli.services` and `cli.units`, how it is
+quoted in `cli.quoting`. Nothing is installed: each file says on top where it goes.
 """
 
 import string
+from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from stilton import __version__
-from stilton.cli import quoting, services
+from stilton.cli import quoting, services, units
 from stilton.cli.options import CONTEXT, configfile_option, options, run, settled, version
 from stilton.config import Config
 from stilton.domain.errors import SetupError
@@ -36,55 +38,99 @@ class _Text(string.Template):
 @version
 def gen_config(configfile: str | None, nginx_cache: str, **flags: Any) -> None:  # noqa: ANN401
     """Write files for nginx, systemd, supervisor, launchd and cron into ./gen-config, for these options."""
-
-    def work() -> None:
-        settings = settled(configfile, flags)
-        write(settings, Path(FOLDER), configfile, nginx_cache=nginx_cache)
-        if configfile is None:
-            click.secho(
-                "The options stand in each of these files. With -c FILE they stand there, once.", fg="red", err=True
-            )
-        if settings.serverdir.is_dir() and services.owner(settings.serverdir) == "root":
-            click.secho(
-                f"{settings.serverdir} is root's, and so the service runs as root. Better: a user of its own, "
-                f"chown -R devpi: {settings.serverdir}, and devpi-gen-config again.",
-                fg="red", err=True,
-            )  # fmt: skip
-
-    run(work)
+    run(lambda: generate(settled(configfile, flags), configfile, nginx_cache=nginx_cache))
 
 
-def write(settings: Config, folder: Path, configfile: str | None = None, *, nginx_cache: str = CACHE) -> None:
-    """Write all files into `folder` and say so. What was there and differs is kept as NAME.old. Raises SetupError."""
+def generate(settings: Config, configfile: str | None = None, *, nginx_cache: str = CACHE) -> None:
+    """Write all files that can be written into ./gen-config, and say so. Raises SetupError, at last for the others."""
     made = texts(settings, configfile, nginx_cache=nginx_cache)
+    for line in write(made.files, Path(FOLDER)):
+        click.echo(line)
+    for text in _advice(settings, configfile):
+        click.secho(text, fg="red", err=True)
+    if made.left_out:
+        left = "".join(f"\n  {name}: {why}" for name, why in made.left_out.items())
+        raise SetupError(f"Not written, all others are:{left}")
+
+
+class Made(msgspec.Struct, frozen=True):
+    """File name → content; file name → why there is none: that kind of file cannot hold a value."""
+
+    files: dict[str, bytes]
+    left_out: dict[str, str]
+
+
+def write(files: dict[str, bytes], folder: Path) -> list[str]:
+    """Write them into `folder`; a line about each. What was there and differs is kept as NAME.old.
+
+    Raises SetupError.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, content in made.items():
-            old = _replace(folder / name, content)
-            click.echo(f"wrote {folder / name}" + (f" (what was there is {old} now)" if old else ""))
+        kept = {name: _replace(folder / name, content) for name, content in files.items()}
     except OSError as error:
         raise SetupError(f"The folder {folder} cannot be written: {error.strerror}.") from error
+    return [f"wrote {folder / name}" + (f" (what was there is {old} now)" if old else "") for name, old in kept.items()]
 
 
-def texts(settings: Config, configfile: str | None = None, *, nginx_cache: str = CACHE) -> dict[str, bytes]:
-    """File name → content. Raises SetupError for values that a kind of file cannot hold."""
+def texts(settings: Config, configfile: str | None = None, *, nginx_cache: str = CACHE) -> Made:
+    """What the files say. Raises SetupError for values that no file can hold."""
+    files: dict[str, bytes] = {}
+    left_out: dict[str, str] = {}
+    for name, make in _makers(settings, configfile, nginx_cache).items():
+        try:
+            files[name] = make()
+        except SetupError as error:
+            left_out[name] = str(error)
+    return Made(files, left_out)
+
+
+def _makers(settings: Config, configfile: str | None, nginx_cache: str) -> dict[str, Callable[[], bytes]]:
     command = services.command(settings, configfile)
-    quoting.check(command)
-    nginx = services.for_nginx(settings, nginx_cache)
+    quoting.check(*command)
     known = {"version": __version__, "stop_s": services.stop_s(settings), "user": services.owner(settings.serverdir)}
-    systemd = {**known, **services.for_systemd(settings), "command": quoting.systemd(command)}
-    return {
-        "crontab": _filled("crontab", {**known, "command": quoting.cron(command)}),
-        "net.devpi.plist": services.plist(settings, command),
-        "launchd-macos.txt": _filled("launchd-macos.txt", {**known, "log": str(services.macos_log())}),
-        "nginx-devpi.conf": _filled("nginx-devpi.conf", {**known, **nginx}),
-        "nginx-devpi-caching.conf": _filled("nginx-devpi-caching.conf", {**known, **nginx}),
-        "supervisor-devpi.conf": _filled("supervisor-devpi.conf", {**known, "command": quoting.supervisor(command)}),
-        "supervisord.conf": _filled("supervisord.conf", known),
-        "devpi.service": _filled("devpi.service", systemd),
-        "devpi.socket": _filled("devpi.socket", {**known, "sockets": services.sockets(settings)}),
-        "windows-service.txt": _filled("windows-service.txt", {**known, "command": quoting.shell(command)}),
+
+    def filled(name: str, values: Callable[[], dict[str, str]]) -> Callable[[], bytes]:
+        return lambda: _filled(name, {**known, **values()})
+
+    def nginx() -> dict[str, str]:
+        return services.for_nginx(settings)
+
+    kinds: dict[str, Callable[[], dict[str, str]]] = {
+        "crontab": lambda: {"command": quoting.cron(command)},
+        "launchd-macos.txt": lambda: {"log": str(services.macos_log())},
+        "nginx-devpi.conf": lambda: {**nginx(), "blobs": quoting.nginx(str(settings.serverdir / "blobs"))},
+        "nginx-devpi-caching.conf": lambda: {**nginx(), "cache": quoting.nginx(services.absolute(nginx_cache))},
+        "supervisor-devpi.conf": lambda: {"command": quoting.supervisor(command)},
+        "supervisord.conf": dict,
+        "devpi.service": lambda: {**units.service(settings), "command": quoting.systemd(command)},
+        "devpi.socket": lambda: {"sockets": units.sockets(settings)},
+        "windows-service.txt": lambda: {"command": quoting.shell(command)},
     }
+    made = {name: filled(name, values) for name, values in kinds.items()}
+    return {**made, "net.devpi.plist": lambda: services.plist(settings, command)}
+
+
+def _advice(settings: Config, configfile: str | None) -> Iterator[str]:
+    if configfile is None:
+        yield "The options stand in each of these files. With -c FILE they stand there, once."
+    if settings.serverdir.is_dir() and services.owner(settings.serverdir) == "root":
+        yield (
+            f"{settings.serverdir} is root's, and so the service runs as root. Better: a user of its own, "
+            f"chown -R devpi: {settings.serverdir}, and devpi-gen-config again."
+        )
+    yield from _advice_on_logs(settings)
+
+
+def _advice_on_logs(settings: Config) -> Iterator[str]:
+    try:
+        files = units.log_files(settings)
+    except SetupError as error:
+        yield f"{error} If it names files, devpi.service needs a line ReadWritePaths=FOLDER."
+        return
+    for file in files:
+        if not file.is_absolute():
+            yield f"--logger-cfg has the file {file}: a service starts in /. Write its whole path there."
 
 
 def _filled(name: str, values: dict[str, str]) -> bytes:

@@ -62,7 +62,7 @@ def serve(configfile: str | None, *, init_first: bool, print_config: bool, **fla
             case "gen_config":
                 from stilton.cli import genconfig  # noqa: PLC0415
 
-                genconfig.write(settled(configfile, flags), Path("gen-config"))
+                genconfig.generate(settled(configfile, flags), configfile)
             case "passwd_of":
                 _change_password(settled(configfile, flags), flags["passwd_of"])
             case _:

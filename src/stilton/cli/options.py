@@ -1,9 +1,10 @@
 """What the server's commands share: flags made from settings, and the boundary where errors become words."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 
@@ -72,11 +73,20 @@ def run(work: Callable[[], None]) -> None:
     """The boundary of every command: one sentence on stderr, never a traceback."""
     try:
         work()
-    except StiltonError as error:
+    except (StiltonError, BrokenPipeError) as error:
+        if isinstance(error.__cause__ or error, BrokenPipeError):
+            _leave_quietly()
         click.echo(f"fatal: {error}", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _leave_quietly() -> NoReturn:
+    """Whoever read stdout has read enough, as `head` has: end as others do then, and say nothing."""
+    # What is still buffered would be tried once more at the exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(128 + signal.SIGPIPE)
 
 
 def _option(setting: Setting) -> Callable[[F], F]:

@@ -1,4 +1,4 @@
-"""What configuration files say about one server: its command line, addresses, folders and user."""
+"""What configuration files say about one server: its command line, its user, its addresses. Of systemd: `cli.units`."""
 
 import getpass
 import ipaddress
@@ -10,12 +10,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from stilton import config
 from stilton.cli import listening, quoting
 from stilton.config import Config
-from stilton.domain.errors import SetupError
 from stilton.settings import SETTINGS, Setting
 
 PATHS = frozenset({"serverdir", "unix-socket", "tls-cert", "tls-key", "secretfile", "logger-cfg"})
@@ -24,8 +23,6 @@ FORM_BYTES = 1 << 20
 """What an upload has beside the file, at most."""
 MARGIN_S = 10
 """After --stop-timeout, until a supervisor loses its patience."""
-STATE = Path("/var/lib")
-RUNTIME = Path("/run")
 ANY_ADDRESS = ("*", "0.0.0.0", "::", "[::]")  # noqa: S104 - compared, not bound
 
 
@@ -36,7 +33,7 @@ def command(settings: Config, configfile: str | None) -> list[str]:
         program = Path(shutil.which("devpi-server") or program)
     words = [str(program)]
     if configfile is not None:
-        words += ["-c", _absolute(configfile)]
+        words += ["-c", absolute(configfile)]
     bare = config.load({}, {}, configfile) if configfile is not None else None
     for setting in SETTINGS:
         value = getattr(settings, setting.key)
@@ -65,10 +62,10 @@ def stop_s(settings: Config) -> str:
     return f"{int(settings.stop_timeout) + MARGIN_S}"
 
 
-def for_nginx(settings: Config, cache: str) -> dict[str, str]:
+def for_nginx(settings: Config) -> dict[str, str]:
     """Values of both templates for nginx. Raises SetupError."""
     outside = urlsplit(settings.outside_url or "")
-    mount = outside.path.rstrip("/")
+    mount = unquote(outside.path.rstrip("/"))
     port = outside.port if outside.scheme == "http" and outside.port else 80
     local = _is_loopback(outside.hostname)
     return {
@@ -76,35 +73,12 @@ def for_nginx(settings: Config, cache: str) -> dict[str, str]:
         "asking_port": str(_asking_port(settings, port)),
         "scheme": "https" if settings.tls_cert is not None else "http",
         "listen": f"{outside.hostname}:{port}" if local else str(port),
-        "name": quoting.nginx(outside.hostname) if outside.hostname else "localhost $hostname",
+        "name": quoting.host(outside.hostname) if outside.hostname else "localhost $hostname",
         "mount": quoting.nginx(mount),
-        "mount_pattern": re.escape(mount),
+        "mount_pattern": quoting.nginx(re.escape(mount)),
         "outside": quoting.nginx(settings.outside_url) if settings.outside_url else "$scheme://$http_host",
         "max_body": str(settings.max_request_body_size + FORM_BYTES),
-        "blobs": quoting.nginx(str(settings.serverdir / "blobs")),
-        "cache": quoting.nginx(_absolute(cache)),
     }
-
-
-def for_systemd(settings: Config) -> dict[str, str]:
-    """Values of the unit that follow from the settings."""
-    paths = [Path(_absolute(str(value))) for name in PATHS if (value := getattr(settings, name.replace("-", "_")))]
-    homes = [Path("/home"), Path("/root"), Path.home()]
-    at_home = any(path.is_relative_to(home) for path in (*paths, Path(sys.executable)) for home in homes)
-    low = any(0 < address.port < 1024 for address in listening.addresses(settings))
-    return {
-        "mounts": quoting.systemd_path(str(settings.serverdir)),
-        "writes": _writes(settings),
-        # nginx reads blobs as a member of the user's group.
-        "umask": "0027" if settings.x_accel_redirect else "0077",
-        "home": "read-only" if at_home else "yes",
-        "capabilities": "CAP_NET_BIND_SERVICE" if low else "",
-    }
-
-
-def sockets(settings: Config) -> str:
-    """The lines of a socket unit."""
-    return "\n".join(line for address in listening.addresses(settings) for line in _listens(address))
 
 
 def plist(settings: Config, words: Sequence[str]) -> bytes:
@@ -130,50 +104,22 @@ def macos_log() -> Path:
     return Path.home() / "Library" / "Logs" / "devpi-server.log"
 
 
-def _writes(settings: Config) -> str:
-    lines = []
-    if settings.serverdir != STATE and settings.serverdir.is_relative_to(STATE):
-        lines = [f"StateDirectory={quoting.systemd_path(str(settings.serverdir.relative_to(STATE)))}"]
-        lines.append(f"StateDirectoryMode={'0750' if settings.x_accel_redirect else '0700'}")
-    else:
-        lines.append(f"ReadWritePaths={quoting.systemd_path(str(settings.serverdir))}")
-    if settings.unix_socket is not None:
-        lines.append(_socket_folder(Path(_absolute(settings.unix_socket)).parent))
-    return "\n".join(lines)
-
-
-def _socket_folder(folder: Path) -> str:
-    """What is below /run is gone after each boot, and made anew by systemd."""
-    if folder != RUNTIME and folder.is_relative_to(RUNTIME):
-        return f"RuntimeDirectory={quoting.systemd_path(str(folder.relative_to(RUNTIME)))}"
-    return f"ReadWritePaths={quoting.systemd_path(str(folder))}"
-
-
-def _listens(address: listening.Address) -> list[str]:
-    if address.path is not None:
-        return [f"ListenStream={str(address.path).replace('%', '%%')}", f"SocketMode={address.permissions:04o}"]
-    if address.host in ANY_ADDRESS:
-        return [f"ListenStream={address.port}"]
-    try:
-        host = listening.resolved(address.host)
-    except SetupError:
-        # Written for another machine, where the name means something.
-        note = f"# {address.host}: no address here; put it in its place."
-        return [note, f"ListenStream={address.host}:{address.port}"]
-    return [f"ListenStream=[{host}]:{address.port}" if ":" in host else f"ListenStream={host}:{address.port}"]
-
-
 def _address(settings: Config) -> listening.Address:
     return listening.addresses(settings)[0]
+
+
+def absolute(path: str) -> str:
+    """A path that means the same wherever a command is typed."""
+    return str(Path(path).expanduser().absolute())
 
 
 def _upstream(settings: Config) -> str:
     """Where nginx finds the server: the socket if there is one, it costs least."""
     if settings.unix_socket is not None:
-        return f'"unix:{quoting.nginx(_absolute(settings.unix_socket))}"'
+        return f'"unix:{quoting.nginx(absolute(settings.unix_socket))}"'
     address = _address(settings)
-    host = "127.0.0.1" if address.host in (*ANY_ADDRESS, "localhost") else quoting.nginx(address.host)
-    return f"[{host}]:{address.port}" if ":" in host else f"{host}:{address.port}"
+    host = "127.0.0.1" if address.host in (*ANY_ADDRESS, "localhost") else quoting.host(address.host)
+    return f"{host}:{address.port}"
 
 
 def _asking_port(settings: Config, port: int) -> int:
@@ -204,8 +150,4 @@ def _word(setting: Setting, value: Any) -> str:  # noqa: ANN401
         return f"{value:o}"
     if setting.kind == "seconds":
         return f"{value:g}"
-    return _absolute(str(value)) if setting.name in PATHS else str(value)
-
-
-def _absolute(path: str) -> str:
-    return str(Path(path).expanduser().absolute())
+    return absolute(str(value)) if setting.name in PATHS else str(value)
