@@ -18,11 +18,12 @@ from click.testing import CliRunner, Result
 from sqlalchemy import event
 
 from stilton.blobs.local import LocalBlobs
+from stilton.cli.findings import WORDS
 from stilton.cli.fsck import check
 from stilton.db.database import connect
 from stilton.domain.names import IndexName
 from stilton.upkeep.bookmark import NAME, Bookmark, Progress
-from stilton.upkeep.check import Place
+from stilton.upkeep.check import Flaw, Place
 from stilton.upkeep.check import check as check_from
 from tests.http.test_uploads import an_attestation
 from tests.support.builders import Dist, a_wheel, an_sdist, metadata_of
@@ -135,6 +136,7 @@ def test_the_report_is_json_on_stdout_and_words_go_to_stderr(folder: Folder) -> 
         "ok": True, "files": 4, "bytes_read": sum(len(d.content) for d in (OURS, SDIST, THEIRS, OTHERS)),
         "seconds": json.loads(result.stdout)["seconds"], "mended": 0, "unmended": 0, "problems": [],
         "unreferenced": {"blobs": 0, "bytes": 0}, "removed": {"blobs": 0, "bytes": 0},
+        "strange": [], "incoming": {"files": 0, "bytes": 0},
     }  # fmt: skip
     assert "Finished" in result.stderr
 
@@ -302,7 +304,7 @@ def test_a_lost_provenance_cannot_be_mended(folder: Folder, spoiled: bool) -> No
     result = folder.fsck("--repair")
 
     assert result.exit_code == 1
-    assert f"Provenance {'corrupt' if spoiled else 'missing'} file team/dev/{OURS.path}" in result.stdout
+    assert f"{'Corrupt' if spoiled else 'Missing'} provenance of team/dev/{OURS.path}\n" in result.stdout
     assert (folder.path / "quarantine").exists() is spoiled
 
 
@@ -316,6 +318,75 @@ def test_blobs_that_nothing_refers_to_are_told_and_removed_by_repair_however_you
     assert removed["removed"] == {"blobs": 1, "bytes": 15}
     assert not folder.blobs.has(digest)
     assert folder.report()["files"] == 4
+
+
+def strange_things(folder: Folder) -> list[str]:
+    """Put things among the blobs that are none; their paths below the serverdir."""
+    ours = folder.blobs.path(OURS.sha256)
+    names = {
+        "blobs/notes.txt": None, "blobs/sha256/readme": None, "blobs/sha256/AB": "folder", "blobs/sha256/00/sub": "folder",
+        f"blobs/sha256/{OURS.sha256}": None, f"blobs/sha256/ff/{'G' * 62}": None, f"blobs/sha256/ff/{'a' * 61}": None,
+        f"blobs/sha256/fe/{'b' * 62}": "link", f"blobs/sha256/fd/{'c' * 62}": "folder",
+        "blobs/sha256/00/x.whl.tmp": None,
+    }  # fmt: skip
+    for name, kind in names.items():
+        path = folder.path / name
+        if kind == "folder":
+            path.mkdir()
+            (path / "inside").write_bytes(b"x")
+        elif kind == "link":
+            path.symlink_to(ours)
+        else:
+            path.write_bytes(b"strange")
+    return sorted(names)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--repair"]], ids=["look", "repair"])
+def test_strange_things_among_the_blobs_are_named_and_left_alone(folder: Folder, arguments: list[str]) -> None:
+    strange = strange_things(folder)
+    before = folder.everything()
+
+    result = folder.fsck("--json", str(folder.path / "report.json"), *arguments)
+    report = json.loads((folder.path / "report.json").read_bytes())
+
+    assert result.exit_code == 0
+    assert [line for line in result.stdout.splitlines() if line.startswith("Strange ")] == [
+        f"Strange {path}" for path in strange[:9]
+    ]
+    assert "10 things in the folder of the blobs were not put there by this server" in result.stdout
+    assert report["strange"] == strange
+    assert (report["ok"], report["removed"], report["unreferenced"]) == (
+        True, {"blobs": 0, "bytes": 0}, {"blobs": 0, "bytes": 0},
+    )  # fmt: skip
+    assert folder.everything() == before
+
+
+def test_what_uploads_left_that_were_cut_off_is_told_and_removed_by_repair(folder: Folder) -> None:
+    for name in ("0123.upload", "4567.part"):
+        (folder.path / "incoming" / name).write_bytes(bytes(1000))
+    before = folder.everything()
+
+    told, removed = folder.fsck(), folder.fsck("--repair")
+
+    assert (told.exit_code, removed.exit_code) == (0, 0)
+    assert "There are 2 files (0.0 MB) of incoming, on their way or left by a crash: the server's" in told.stdout
+    assert "Removed 2 files (0.0 MB) of incoming" in removed.stdout
+    assert list((folder.path / "incoming").iterdir()) == []
+    assert folder.everything() == before
+
+
+def test_each_flaw_has_a_sentence_that_says_what_repair_does() -> None:
+    assert set(WORDS) == set(Flaw)
+    assert [words.many for words in WORDS.values() if "--repair" not in words.means] == []
+
+
+def test_the_sentence_stands_once_and_not_after_it_was_mended(folder: Folder) -> None:
+    folder.lose(THEIRS.sha256, OTHERS.sha256)
+
+    told, mended = folder.fsck(), folder.fsck("--repair")
+
+    assert told.stdout.count("Missing files: the database names them, the disk has them not. --repair forgets") == 1
+    assert "Missing files:" not in mended.stdout
 
 
 def test_a_row_that_went_while_its_file_was_read_is_no_problem(folder: Folder) -> None:
@@ -406,6 +477,21 @@ def test_resume_goes_on_after_what_was_checked(folder: Folder) -> None:
     assert result.exit_code == 0
     assert "Going on after 2 files." in result.stderr
     assert "Finished with a total of 4 files." in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("unmended", "repair", "rows"), [(0, False, 2), (1, False, 0), (1, True, 2)], ids=["nothing", "looked", "repaired"]
+)
+def test_repair_goes_on_only_after_what_was_mended_or_right(
+    folder: Folder, unmended: int, repair: bool, rows: int
+) -> None:
+    bookmark = Bookmark(folder.path)
+    bookmark.write(Progress(checksum=True, place=Place(1), rows=2, unmended=unmended, repair=repair))
+
+    result = folder.fsck("--repair", "--resume")
+
+    assert ("Going on after 2 files." in result.stderr) == bool(rows)
+    assert ("is to be mended, too: this one begins at the beginning" in result.stderr) == (not rows)
 
 
 def test_a_bookmark_that_cannot_be_read_begins_at_the_beginning(folder: Folder) -> None:

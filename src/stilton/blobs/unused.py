@@ -6,28 +6,45 @@ Safe while others bring blobs: a blob is taken only as old as the caller saw it,
 
 import contextlib
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from stilton.blobs.local import LocalBlobs
 
 FOLDERS = tuple(f"{first:02x}" for first in range(256))
 QUARANTINE = "quarantine"
-_DIGEST_CHARS = 64
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def listed(blobs: LocalBlobs, folder: str) -> dict[str, os.stat_result]:
     """Every blob whose digest begins with `folder` (two hex digits)."""
     found: dict[str, os.stat_result] = {}
     try:
-        with os.scandir(blobs.path(folder.ljust(_DIGEST_CHARS, "0")).parent) as entries:
+        with os.scandir(_folder(blobs, folder)) as entries:
             for entry in entries:
-                digest = folder + entry.name
-                if len(digest) == _DIGEST_CHARS and entry.is_file(follow_symlinks=False):
-                    found[digest] = entry.stat()
+                if _is_blob(folder, entry):
+                    found[folder + entry.name] = entry.stat()
     except FileNotFoundError:
         pass  # the folder, or a file that went while we looked
     return found
+
+
+def strangers(blobs: LocalBlobs) -> Iterator[Path]:
+    """What is among the blobs and is none: other names, folders, links. Of a folder only itself."""
+    root = _folder(blobs, "00").parent
+    yield from (Path(entry) for entry in _entries(root.parent) if entry.name != root.name)
+    for entry in _entries(root):
+        if entry.name not in FOLDERS or not entry.is_dir():
+            yield Path(entry)
+            continue
+        yield from (Path(inner) for inner in _entries(Path(entry)) if not _is_blob(entry.name, inner))
+
+
+def begun(blobs: LocalBlobs) -> tuple[int, int]:
+    """How many files are in `incoming`, and their bytes."""
+    files = [entry for entry in _entries(blobs.incoming) if entry.is_file(follow_symlinks=False)]
+    return len(files), sum(_size(entry) for entry in files)
 
 
 def set_aside(blobs: LocalBlobs, digests: Iterable[str], *, older_than: float) -> None:
@@ -66,6 +83,30 @@ def quarantine(blobs: LocalBlobs, digest: str) -> Path | None:
     except FileNotFoundError:
         return None
     return place
+
+
+def _folder(blobs: LocalBlobs, folder: str) -> Path:
+    return blobs.path(folder.ljust(64, "0")).parent
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except FileNotFoundError:
+        return []
+
+
+def _is_blob(folder: str, entry: os.DirEntry[str]) -> bool:
+    # Another name of that length is not ours to remove.
+    return _DIGEST.fullmatch(folder + entry.name) is not None and entry.is_file(follow_symlinks=False)
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat(follow_symlinks=False).st_size
+    except FileNotFoundError:
+        return 0  # it arrived meanwhile
 
 
 def _aside(blobs: LocalBlobs, digest: str) -> Path:

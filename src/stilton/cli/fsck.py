@@ -4,6 +4,7 @@ Ends with 0 when all is well, or was mended; with 1 when something is wrong, or 
 """
 
 import asyncio
+import contextlib
 import sys
 import time
 from collections import Counter
@@ -13,22 +14,20 @@ from typing import Any
 import click
 import msgspec
 
+from stilton.cli import findings
 from stilton.cli.options import CONTEXT, configfile_option, options, run, settled, version
-from stilton.cli.progress import Teller
+from stilton.cli.progress import Teller, Words
 from stilton.config import Config
 from stilton.db import consistency, migrate
 from stilton.db.consistency import Row
 from stilton.db.database import connect
 from stilton.domain.errors import SetupError, StiltonError
 from stilton.serverdir import ServerDir
-from stilton.upkeep import fsck
+from stilton.upkeep import fsck, litter
 from stilton.upkeep.bookmark import Bookmark, Finding, Progress
 from stilton.upkeep.check import Flaw
-from stilton.upkeep.sweep import Swept
 from stilton.upkeep.telling import Telling
 
-SHOWN = 9
-"""So many lines of each kind are shown; the JSON report has more."""
 SAY_EVERY_S = 10.0
 FETCHED_AGAIN = (Flaw.MISSING, Flaw.CORRUPT)
 
@@ -67,41 +66,25 @@ def check(configfile: str | None, *, json_to: str | None, **flags: Any) -> None:
 def _check(settings: Config, wish: Wish) -> None:
     place = ServerDir(settings.serverdir)
     _prepare(place, wish)
-    telling: Telling = _ToStderr() if wish.json == "-" else Teller()
+    telling: Telling = Words() if wish.json == "-" else Teller()
     bookmark = Bookmark(place.path)
     engine = connect(place.database)
     try:
         progress = _examine(telling, engine, place, bookmark, _begin(telling, bookmark, wish), wish)
         swept = fsck.sweep_now(engine, place.blobs, repair=wish.repair)
+        left = litter.look(place, repair=wish.repair)
     finally:
         engine.dispose()
     bookmark.drop()
-    _tell(telling, progress, swept, wish)
+    for sentence in findings.summary(progress, swept, left, repair=wish.repair):
+        telling.line(sentence)
     if wish.refetch:
         asyncio.run(_refetch(telling, settings, place, _dropped(progress)))
     if wish.json is not None:
-        _write_report(wish.json, progress, swept)
+        _write_report(wish.json, fsck.report(progress, swept, left))
     if progress.unmended:
-        raise SetupError("There have been errors during consistency check." + _advice(progress, wish))
-
-
-class _ToStderr:
-    """Words, and no bar: stdout is for the report."""
-
-    def line(self, text: str) -> None:
-        click.echo(text, err=True)
-
-    def notice(self, text: str) -> None:
-        click.echo(text, err=True)
-
-    def begin(self, what: str, total: int) -> None:
-        del what, total
-
-    def step(self, count: int = 1) -> None:
-        del count
-
-    def end(self) -> None:
-        pass
+        advice = findings.advice(progress, repair=wish.repair)
+        raise SetupError(f"There have been errors during consistency check.\n{advice}")
 
 
 def _prepare(place: ServerDir, wish: Wish) -> None:
@@ -124,6 +107,9 @@ def _begin(telling: Telling, bookmark: Bookmark, wish: Wish) -> Progress:
     if found is None or found.checksum != wish.checksum:
         telling.notice("No check of this kind was interrupted, this one begins at the beginning.")
         return Progress(wish.checksum)
+    if wish.repair and found.unmended and not found.repair:
+        telling.notice("What the interrupted check found is to be mended, too: this one begins at the beginning.")
+        return Progress(wish.checksum)
     telling.notice(f"Going on after {found.rows} files.")
     return found
 
@@ -145,14 +131,16 @@ def _examine(
     said_at = time.monotonic()
     try:
         steps = fsck.examine(engine, place.blobs, bookmark, progress, repair=wish.repair, jobs=wish.jobs)
-        for state, findings in steps:
-            telling.step(state.rows - progress.rows)
-            progress = state
-            if time.monotonic() - said_at > SAY_EVERY_S:
-                said_at = time.monotonic()
-                telling.line(f"Processed a total of {state.rows} files (serial {serial}/{serial}) so far.")
-            for finding in findings:
-                _tell_one(telling, finding, shown)
+        # Closed at once, it notes how far it is; left to itself it might not.
+        with contextlib.closing(steps):
+            for state, found in steps:
+                telling.step(state.rows - progress.rows)
+                progress = state
+                if time.monotonic() - said_at > SAY_EVERY_S:
+                    said_at = time.monotonic()
+                    telling.line(f"Processed a total of {state.rows} files (serial {serial}/{serial}) so far.")
+                for finding in found:
+                    _tell_one(telling, finding, shown)
     except KeyboardInterrupt:
         telling.notice(f"Stopped after {progress.rows} files; devpi-fsck --resume goes on there.")
         raise
@@ -162,40 +150,12 @@ def _examine(
 
 
 def _tell_one(telling: Telling, finding: Finding, shown: Counter[Flaw]) -> None:
-    flaw, row = finding.problem.flaw, finding.problem.row
+    flaw = finding.problem.flaw
     shown[flaw] += 1
-    if shown[flaw] == SHOWN + 1:
-        telling.line(f"Further {flaw.value} files will be omitted.")
-    if shown[flaw] > SHOWN:
-        return
-    why = "" if flaw is Flaw.MISSING else f": {finding.problem.why}"
-    done = f" ({finding.mended})" if finding.mended else ""
-    telling.line(f"{flaw.value.capitalize()} file {row.name}{why}{done}")
-
-
-def _tell(telling: Telling, progress: Progress, swept: Swept, wish: Wish) -> None:
-    telling.line(f"Finished with a total of {progress.rows} files.")
-    if wish.checksum:
-        mb = progress.read_bytes / 1e6
-        telling.line(f"Read {mb:.0f} MB in {progress.seconds:.1f} s ({mb / max(progress.seconds, 0.001):.0f} MB/s).")
-    if swept.removed:
-        telling.line(f"Removed {swept.removed} blobs ({swept.removed_bytes / 1e6:.1f} MB) that nothing refers to.")
-    if swept.waiting:
-        size = f"{swept.waiting} blobs ({swept.waiting_bytes / 1e6:.1f} MB)"
-        telling.line(f"Nothing refers to {size}; the running server, or --repair, removes them.")
-    if progress.mended:
-        telling.line(f"Mended {progress.mended} of {progress.mended + progress.unmended}.")
-
-
-def _advice(progress: Progress, wish: Wish) -> str:
-    if not wish.repair:
-        return (
-            f"\n{progress.unmended} things are wrong. Stop the server and run devpi-fsck --repair to mend what can be."
-        )
-    return (
-        f"\n{progress.unmended} things of private indexes cannot be mended: "
-        "restore these files from a backup, or upload them again."
-    )
+    if shown[flaw] == findings.SHOWN + 1:
+        telling.line(findings.further(flaw))
+    if shown[flaw] <= findings.SHOWN:
+        telling.line(findings.line(finding))
 
 
 def _dropped(progress: Progress) -> list[Row]:
@@ -227,8 +187,8 @@ async def _refetch(telling: Telling, settings: Config, place: ServerDir, rows: l
     telling.line(f"Fetched {count} of {len(rows)} files again.")
 
 
-def _write_report(target: str, progress: Progress, swept: Swept) -> None:
-    text = msgspec.json.format(msgspec.json.encode(fsck.report(progress, swept)), indent=2) + b"\n"
+def _write_report(target: str, report: dict[str, Any]) -> None:
+    text = msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
     if target == "-":
         sys.stdout.buffer.write(text)
         return

@@ -58,6 +58,29 @@ class Teller:
             self._bar = None
 
 
+class Words:
+    """`upkeep.telling.Telling` on stderr and without a bar: stdout is for a report."""
+
+    def line(self, text: str) -> None:
+        """What was done."""
+        click.echo(text, err=True)
+
+    def notice(self, text: str) -> None:
+        """Worth knowing."""
+        click.echo(text, err=True)
+
+    def begin(self, what: str, total: int) -> None:
+        """Not shown."""
+        del what, total
+
+    def step(self, count: int = 1) -> None:
+        """Not shown."""
+        del count
+
+    def end(self) -> None:
+        """Not shown."""
+
+
 def _bar(what: str, total: int) -> "tuple[Progress, TaskID]":
     from rich import progress  # noqa: PLC0415 - costs 60 ms
     from rich.console import Console  # noqa: PLC0415

@@ -22,7 +22,7 @@ class Finding(msgspec.Struct, frozen=True):
 class Progress(msgspec.Struct, frozen=True):
     """What a check did so far. `seconds`: how long it took. `checksum`: whether bytes were read.
 
-    `mended`, `unmended`: all problems in numbers; `findings`: the first of them.
+    `mended`, `unmended`: all problems in numbers; `findings`: the first of them. `repair`: were they to be mended.
     """
 
     checksum: bool
@@ -33,6 +33,7 @@ class Progress(msgspec.Struct, frozen=True):
     mended: int = 0
     unmended: int = 0
     findings: list[Finding] = []
+    repair: bool = False
     format: str = FORMAT
 
     def with_more(self, findings: list[Finding]) -> "Progress":

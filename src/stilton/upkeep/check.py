@@ -73,7 +73,8 @@ class Connects(Protocol):
 
 def check(engine: Connects, blobs: LocalBlobs, place: Place, *, checksum: bool, jobs: int) -> Iterator[Checked]:
     """Check everything from `place` on. `jobs`: threads. Without `checksum` only sizes are compared."""
-    with ThreadPoolExecutor(jobs, "check") as pool:
+    pool = ThreadPoolExecutor(jobs, "check")
+    try:
         for kind in range(place.kind, consistency.KINDS):
             after = place.after if kind == place.kind else BEGIN
             while rows := _page(engine, kind, after):
@@ -83,6 +84,9 @@ def check(engine: Connects, blobs: LocalBlobs, place: Place, *, checksum: bool, 
                 for group, (problems, size) in zip(groups, outcomes, strict=True):
                     still = [problem for problem in problems if _is_so(engine, problem.row)]
                     yield Checked(len(group), size, still, Place(kind, group[-1].key))
+    finally:
+        # Whoever stops it waits for the files that are read now, not for a page of them.
+        pool.shutdown(cancel_futures=True)
 
 
 def _page(engine: Connects, kind: int, after: Key) -> list[Row]:

@@ -5,7 +5,7 @@ Without `repair` it only reads, also beside a running server. With it the caller
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import msgspec
@@ -16,6 +16,7 @@ from stilton.db.database import write_now
 from stilton.upkeep import sweep
 from stilton.upkeep.bookmark import Bookmark, Finding, Progress
 from stilton.upkeep.check import Checked, check
+from stilton.upkeep.litter import Litter
 from stilton.upkeep.mend import mend
 from stilton.upkeep.sweep import Looked, Swept
 
@@ -31,9 +32,10 @@ def examine(
     *,
     repair: bool,
     jobs: int,
-) -> Iterator[tuple[Progress, list[Finding]]]:
+) -> Generator[tuple[Progress, list[Finding]], None, None]:
     """Check files against the database; after each step how far it is, and what was found in it."""
     began_at, noted_at = time.monotonic() - progress.seconds, 0.0
+    progress = msgspec.structs.replace(progress, repair=repair)
     try:
         for step in check(engine, blobs, progress.place, checksum=progress.checksum, jobs=jobs):
             found = [
@@ -61,7 +63,7 @@ def sweep_now(engine: Any, blobs: LocalBlobs, *, repair: bool) -> Swept:  # noqa
     return total
 
 
-def report(progress: Progress, swept: Swept) -> dict[str, Any]:
+def report(progress: Progress, swept: Swept, litter: Litter) -> dict[str, Any]:
     """What was found, for machines. Sizes in bytes."""
     return {
         "ok": not progress.unmended,
@@ -73,6 +75,8 @@ def report(progress: Progress, swept: Swept) -> dict[str, Any]:
         "problems": [_reported(finding) for finding in progress.findings],
         "unreferenced": {"blobs": swept.waiting, "bytes": swept.waiting_bytes},
         "removed": {"blobs": swept.removed, "bytes": swept.removed_bytes},
+        "strange": litter.strange,
+        "incoming": {"files": litter.begun, "bytes": litter.begun_bytes},
     }
 
 
