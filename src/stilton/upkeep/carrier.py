@@ -1,6 +1,7 @@
 """Bring blobs from one store to another: linked where that is possible, else copied and hashed on the way."""
 
 import contextlib
+import enum
 import errno
 import os
 from collections.abc import Iterable
@@ -8,20 +9,33 @@ from pathlib import Path
 
 from stilton.blobs.local import LocalBlobs
 from stilton.blobs.uploads import READ_BYTES, Upload
+from stilton.upkeep import threads
 from stilton.upkeep.telling import Telling
 from stilton.upkeep.vault import sha256, sync_folder
 
 _NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
+class _How(enum.Enum):
+    """How a blob got into the target."""
+
+    NOT = "not"
+    WAS_THERE = "was there"
+    LINKED = "linked"
+    COPIED = "copied"
+
+
 class Carrier:
     """Counts what it brings. `doubt`: whether what lies in the target, or is linked, is hashed too. Sizes in bytes."""
 
-    def __init__(self, source: LocalBlobs, target: LocalBlobs, *, copy: bool, doubt: bool) -> None:
+    def __init__(
+        self, source: LocalBlobs, target: LocalBlobs, *, copy: bool, doubt: bool, jobs: int = threads.JOBS
+    ) -> None:
         self._source = source
         self._target = target
         self._copy = copy
         self._doubt = doubt
+        self._jobs = jobs
         self._linked_into: set[Path] = set()
         self.count = self.bytes = self.linked = self.copied = 0
 
@@ -31,10 +45,13 @@ class Carrier:
         self.count = self.bytes = 0
         telling.begin("files", total)
         try:
-            for digest in digests:
-                if not self._count(self._carry(digest)):
-                    missing.add(digest)
-                telling.step()
+            with contextlib.closing(threads.in_order(self._carry, digests, self._jobs)) as brought:
+                for digest, how in brought:
+                    if how is _How.NOT:
+                        missing.add(digest)
+                    else:
+                        self._count(digest, how)
+                    telling.step()
         finally:
             telling.end()
         return missing
@@ -44,18 +61,26 @@ class Carrier:
         for folder in self._linked_into:
             sync_folder(folder)
 
-    def _count(self, size: int | None) -> bool:
-        self.count += size is not None
-        self.bytes += size or 0
-        return size is not None
+    def _count(self, digest: str, how: _How) -> None:
+        target = self._target.path(digest)
+        self.count += 1
+        self.bytes += target.stat().st_size
+        self.linked += how is _How.LINKED
+        self.copied += how is _How.COPIED
+        if how is _How.LINKED:
+            self._linked_into.add(target.parent)
 
-    def _carry(self, digest: str) -> int | None:
-        """Its size once it is in the target; None when it cannot be had."""
-        if self._is_there(digest) or self._link(digest) or self._take(digest):
-            return self._target.path(digest).stat().st_size
+    def _carry(self, digest: str) -> _How:
+        """In a thread."""
+        if self._is_there(digest):
+            return _How.WAS_THERE
+        if self._link(digest):
+            return _How.LINKED
+        if self._take(digest):
+            return _How.COPIED
         # It may be right all the same, and the source's damaged.
         target = self._target.path(digest)
-        return target.stat().st_size if target.exists() and sha256(target) == digest else None
+        return _How.WAS_THERE if target.exists() and sha256(target) == digest else _How.NOT
 
     def _is_there(self, digest: str) -> bool:
         ours = _status(self._target.path(digest))
@@ -87,8 +112,6 @@ class Carrier:
                 raise
             self._copy = error.errno == errno.EXDEV
             return False
-        self._linked_into.add(target.parent)
-        self.linked += 1
         return True
 
     def _take(self, digest: str) -> bool:
@@ -100,7 +123,6 @@ class Carrier:
                     upload.write(data)
                 if upload.digest == digest:
                     upload.adopt()
-                    self.copied += 1
                     return True
             finally:
                 upload.discard()

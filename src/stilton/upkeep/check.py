@@ -4,11 +4,12 @@ Reading and hashing is done by some threads, in the order of `db.consistency`; w
 after the other and may stop anywhere and go on from there. Nothing is changed here: `upkeep.mend` does that.
 """
 
+import contextlib
 import enum
 import hashlib
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +22,7 @@ from stilton.db.consistency import Key, Row
 from stilton.domain import metadata
 from stilton.domain.names import is_wheel
 from stilton.mirror.wheels import read_metadata
+from stilton.upkeep.threads import in_order
 
 PAGE = 500
 BEGIN: Key = ("", "", "")
@@ -73,20 +75,27 @@ class Connects(Protocol):
 
 def check(engine: Connects, blobs: LocalBlobs, place: Place, *, checksum: bool, jobs: int) -> Iterator[Checked]:
     """Check everything from `place` on. `jobs`: threads. Without `checksum` only sizes are compared."""
-    pool = ThreadPoolExecutor(jobs, "check")
-    try:
-        for kind in range(place.kind, consistency.KINDS):
-            after = place.after if kind == place.kind else BEGIN
-            while rows := _page(engine, kind, after):
-                after = rows[-1].key
-                groups = [list(group) for _, group in groupby(rows, lambda row: row.digest or row.name)]
-                outcomes = pool.map(lambda group: _examine(blobs, group, checksum=checksum), groups)
-                for group, (problems, size) in zip(groups, outcomes, strict=True):
-                    still = [problem for problem in problems if _is_so(engine, problem.row)]
-                    yield Checked(len(group), size, still, Place(kind, group[-1].key))
-    finally:
-        # Whoever stops it waits for the files that are read now, not for a page of them.
-        pool.shutdown(cancel_futures=True)
+    work = partial(_examine, blobs, checksum=checksum)
+    # Closed with this one: what was handed out to threads is taken back.
+    with contextlib.closing(in_order(work, _groups(engine, place), jobs)) as outcomes:
+        for group, (problems, size) in outcomes:
+            still = [problem for problem in problems if _is_so(engine, problem.row)]
+            yield Checked(len(group.rows), size, still, Place(group.kind, group.rows[-1].key))
+
+
+class _Group(msgspec.Struct, frozen=True):
+    """Rows with one blob."""
+
+    kind: int
+    rows: list[Row]
+
+
+def _groups(engine: Connects, place: Place) -> Iterator[_Group]:
+    for kind in range(place.kind, consistency.KINDS):
+        after = place.after if kind == place.kind else BEGIN
+        while rows := _page(engine, kind, after):
+            after = rows[-1].key
+            yield from (_Group(kind, list(same)) for _, same in groupby(rows, lambda row: row.digest or row.name))
 
 
 def _page(engine: Connects, kind: int, after: Key) -> list[Row]:
@@ -100,8 +109,9 @@ def _is_so(engine: Connects, row: Row) -> bool:
         return consistency.is_so(connection, row)
 
 
-def _examine(blobs: LocalBlobs, rows: Sequence[Row], *, checksum: bool) -> tuple[list[Problem], int]:
-    """Rows with one blob: (what is wrong with them, bytes that were read)."""
+def _examine(blobs: LocalBlobs, group: _Group, *, checksum: bool) -> tuple[list[Problem], int]:
+    """What is wrong with these rows, bytes that were read."""
+    rows = group.rows
     problems: list[Problem] = []
     size = 0
     digest = rows[0].digest

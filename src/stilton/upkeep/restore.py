@@ -4,9 +4,11 @@ The folder counts as a server's only when all is there; until then a restore tha
 goes on where it was (`serverdir.begin`). Where backups are: `upkeep.vault`.
 """
 
+import contextlib
 import os
 import uuid
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -18,6 +20,7 @@ from stilton.upkeep import apart
 from stilton.upkeep.carrier import Carrier
 from stilton.upkeep.space import Space
 from stilton.upkeep.telling import Telling
+from stilton.upkeep.threads import JOBS, in_order
 from stilton.upkeep.vault import Snapshot, Vault, needed, sha256, sync_folder
 
 SHOWN = 20
@@ -94,11 +97,10 @@ def verify(vault: Vault, wanted: Sequence[Snapshot], telling: Telling) -> Verifi
     count = sum(1 for _ in needed(wanted))
     telling.begin("files", count)
     try:
-        for digest in needed(wanted):
-            path = vault.blobs.path(digest)
-            if not is_sound(path, digest):
-                wrong.append(_below(vault, path))
-            telling.step()
+        with contextlib.closing(in_order(partial(_holds, vault), needed(wanted), JOBS)) as outcomes:
+            for digest, holds in outcomes:
+                wrong += [] if holds else [_below(vault, vault.blobs.path(digest))]
+                telling.step()
     finally:
         telling.end()
     return Verified(len(wanted), count, wrong)
@@ -138,6 +140,10 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
+
+
+def _holds(vault: Vault, digest: str) -> bool:
+    return is_sound(vault.blobs.path(digest), digest)
 
 
 def _unsound(snapshot: Snapshot) -> list[Path]:
