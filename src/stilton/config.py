@@ -16,6 +16,7 @@ from stilton.configfile import ConfigFile
 from stilton.domain.errors import SetupError
 from stilton.domain.indexes import boolean
 from stilton.domain.redaction import redacted
+from stilton.domain.share import Share
 from stilton.settings import CONFIGFILE, FIRST_DATA, IGNORED, REFUSED, SERVERDIR, SETTINGS, SWITCHES, Setting, variable
 
 DEFAULT = "default"
@@ -54,7 +55,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     mirror_cache_expiry: float
     request_timeout: float
     read_ahead: bool
-    min_free_disk: int
+    min_free_disk: int | Share
     access_log: bool
     log_format: str
     logger_cfg: str | None

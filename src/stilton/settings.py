@@ -21,7 +21,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     default: Any
-    kind: str  # text, path, url, choice, int, size, seconds, switch, octal, storage; list: each part is an `item`
+    kind: str  # text, path, url, choice, int, size, room, seconds, switch, octal, storage; list: each part is an `item`
     help: str
     item: str = ""  # of a list: network, address, name
     choices: tuple[str, ...] = ()
@@ -103,7 +103,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         name="max-request-body-size", default=1 << 30, kind="size", least=1, most=EXBIBYTE,
-        help="bytes of the largest upload that is taken"
+        help="size of the largest upload that is taken, such as 500M",
     ),
     Setting(
         name="internal-networks", default=(), kind="list", item="network",
@@ -125,8 +125,9 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(name="read-ahead", default=True, kind="switch", help="fetch what an installer will ask for next"),
     Setting(
-        name="min-free-disk", default=1 << 30, kind="size", most=EXBIBYTE,
-        help="bytes that stay free: below, mirrors keep nothing new, uploads still work; 0 for no limit",
+        name="min-free-disk", default=1 << 30, kind="room", most=EXBIBYTE,
+        help="what stays free of the disk, such as 10G or 5%: below, mirrors keep nothing new, uploads still work; "
+        "0 for no limit",
     ),
     Setting(name="access-log", default=True, kind="switch", help="log each request"),
     Setting(

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from stilton.domain.errors import SetupError
 from stilton.domain.indexes import boolean
 from stilton.domain.redaction import without_secrets
+from stilton.domain.share import Share
 from stilton.settings import Setting
 
 N = TypeVar("N", int, float)
@@ -25,6 +26,7 @@ MOST_PORT = 65535
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
+_SHARE = re.compile(r"([0-9]{1,2}(?:\.[0-9]{1,9})?)\s*%")
 _SECONDS = re.compile(r"(?:[0-9]{1,15}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})(?:e\+?[0-9]{1,2})?")
 _WHOLE = re.compile(r"[0-9]{1,15}")
 _OCTAL = re.compile(r"(?:0o)?0*([0-7]{1,3})")
@@ -134,6 +136,11 @@ def _size(setting: Setting, raw: object, _: Path) -> int:
     return _ranged(setting, int(float(match[1]) * _UNITS[match[2].upper()]), raw)
 
 
+def _room(setting: Setting, raw: object, folder: Path) -> int | Share:
+    match = _SHARE.fullmatch(str(raw).strip())
+    return Share(float(match[1])) if match is not None else _size(setting, raw, folder)
+
+
 def _octal(_: Setting, raw: object, _folder: Path) -> int:
     return int(_matched(_OCTAL, raw)[1], 8)
 
@@ -211,6 +218,7 @@ def _list(setting: Setting, raw: object, folder: Path) -> tuple[str, ...]:
 _READERS: dict[str, Callable[[Setting, Any, Path], Any]] = {
     "int": _int,
     "size": _size,
+    "room": _room,
     "seconds": _seconds,
     "switch": _switch,
     "octal": _octal,
@@ -225,6 +233,7 @@ _READERS: dict[str, Callable[[Setting, Any, Path], Any]] = {
     "address": _address,
 }
 _TAKES = {
+    "room": "bytes, a number with K, M, G or T, or a share of the disk like 5%",
     "switch": "yes or no",
     "octal": "permission bits like 660",
     "text": "a text",

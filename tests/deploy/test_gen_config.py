@@ -38,7 +38,7 @@ ODD_PATHS = {
     "star": "/srv/*?[a]~", "pipe": "/srv/a|b&c>d<e", "tick": "/srv/`id`", "colon": "/srv/a:b,c=d", "xml": "/srv/<a>&amp;",
 }  # fmt: skip
 EXAMPLES = {
-    "text": "a word", "path": "a word", "int": "7", "seconds": "2.5", "size": "3M", "octal": "660", "list": ["10.0.0.0/8", "10.1.1.1"],
+    "text": "a word", "path": "a word", "int": "7", "seconds": "2.5", "size": "3M", "room": "2.5%", "octal": "660", "list": ["10.0.0.0/8", "10.1.1.1"],
 }  # fmt: skip
 SPECIAL = {
     "host": "127.0.0.9", "listen": ["*:80", "[::1]:3142"], "outside-url": "https://packages.example/index",

@@ -9,6 +9,7 @@ import pytest
 
 from stilton import config, values
 from stilton.domain.errors import SetupError
+from stilton.domain.share import Share
 from stilton.settings import SETTINGS, Setting, variable
 
 HUGE = "9" * 5000
@@ -19,6 +20,7 @@ RIGHT: dict[str, list[tuple[str, Any]]] = {
     "size": [
         ("1024", 1024), ("1K", 1 << 10), ("1.5 G", 3 << 29), ("2GiB", 2 << 30), ("3mb", 3 << 20), ("1t", 1 << 40),
     ],
+    "room": [("10G", 10 << 30), ("500m", 500 << 20), ("0", 0), ("5%", Share(5)), (" 2.5 % ", Share(2.5)), ("0%", Share(0))],
     "switch": [("yes", True), ("ON", True), ("1", True), ("t", True), ("no", False), ("Off", False), ("0", False)],
     "octal": [("660", 0o660), ("0660", 0o660), ("0o660", 0o660), ("0", 0)],
     "text": [("example", "example"), (" example ", "example"), ("::1", "::1")],
@@ -35,6 +37,7 @@ WRONG = {
     "int": ["x", "1.5", "-1", "0", "0x50", "1_000", "1e3", "٣", HUGE, "tcp://10.0.0.1:3141"],
     "seconds": ["soon", "-1", "nan", "inf", "1e-3", "1e99", "1e999", "1.2.3", ".", "٣", HUGE],
     "size": ["x", "1X", "-1", "1.G", "1 2", "1e9", "٣G", HUGE, HUGE + "G", "2000000T"],
+    "room": ["x", "1X", "-1", "100%", "-1%", "%", "5%%", "5%G", "٣%", "1e1%", HUGE + "%", "2000000T"],
     "switch": ["perhaps", "2", "-1", "ja", "ÿes", HUGE],
     "octal": ["888", "1777", "-1", "rw", "6_0", HUGE],
     "text": [],

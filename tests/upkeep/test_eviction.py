@@ -388,6 +388,17 @@ async def test_a_large_file_is_kept_only_if_enough_stays_free(world: World) -> N
     assert not world.app.space.is_low
 
 
+async def test_a_share_is_one_of_the_whole_disk(world: World) -> None:
+    await world.restart(min_free_disk="99.999999%")
+
+    status = (await world.client.get("/+status", accept="application/json")).json
+
+    total = world.app.space.room().total
+    assert status["result"]["disk"]["min_free"] == pytest.approx(total, rel=1e-6)
+    assert world.app.space.min_free_bytes < total
+    assert world.app.space.is_low
+
+
 @contextlib.contextmanager
 def a_small_disk(path: Path, size_bytes: int) -> Iterator[Path]:
     """A file system of its own."""

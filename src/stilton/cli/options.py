@@ -93,5 +93,7 @@ def _option(setting: Setting) -> Callable[[F], F]:
     shown = f"{setting.help}  [{Origin(setting, setting.default, DEFAULT).shown}]"
     if setting.kind == "switch":
         return click.option(f"--{setting.name}/--no-{setting.name}", default=None, help=shown)
-    metavar = {"int": "N", "seconds": "SECONDS", "size": "BYTES", "octal": "BITS"}.get(setting.kind, "VALUE")
+    metavar = {"int": "N", "seconds": "SECONDS", "size": "SIZE", "room": "SIZE", "octal": "BITS"}.get(
+        setting.kind, "VALUE"
+    )
     return click.option(f"--{setting.name}", multiple=setting.kind == "list", default=None, help=shown, metavar=metavar)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import msgspec
 
+from stilton.domain.share import Share
+
 log = logging.getLogger(__name__)
 
 
@@ -17,11 +19,11 @@ class Room(msgspec.Struct, frozen=True):
 
 
 class Space:
-    """The disk that `folder` is on. `min_free_bytes`: what mirrors leave free; 0: they fill it."""
+    """The disk that `folder` is on. `min_free`: what mirrors leave free, in bytes or a share; 0: they fill it."""
 
-    def __init__(self, folder: Path, min_free_bytes: int) -> None:
+    def __init__(self, folder: Path, min_free: int | Share) -> None:
         self._folder = folder
-        self.min_free_bytes = min_free_bytes
+        self._min_free = min_free
         self._was_low = False
 
     def room(self) -> Room:
@@ -29,9 +31,15 @@ class Space:
         status = os.statvfs(self._folder)
         return Room(status.f_bavail * status.f_frsize, status.f_blocks * status.f_frsize)
 
+    @property
+    def min_free_bytes(self) -> int:
+        """What mirrors leave free of the disk as it is now."""
+        return self._min_free.of(self.room().total) if isinstance(self._min_free, Share) else self._min_free
+
     def has_room(self, size_bytes: int | None = None) -> bool:
         """Whether a mirror may keep a file of this size, or a small one."""
-        return not self.min_free_bytes or self.room().free - (size_bytes or 0) >= self.min_free_bytes
+        min_free_bytes = self.min_free_bytes
+        return not min_free_bytes or self.room().free - (size_bytes or 0) >= min_free_bytes
 
     @property
     def is_low(self) -> bool:
