@@ -11,6 +11,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,19 @@ from packaging.requirements import Requirement
 from stilton import __version__
 from stilton.settings import SETTINGS
 from tests.support.deadline import until
-from tests.support.server import free_port
+from tests.support.server import a_server, clean_env, free_port
+from tests.support.world import make_serverdir
 
 ROOT = Path(__file__).parents[2]
 RECIPE = (ROOT / "Containerfile").read_text(encoding="utf-8")
 COMPOSE = ["compose.yaml", "compose.nginx.yaml"]
+TOP_KEYS = {"services", "volumes", "configs"}
+SERVICE_KEYS = {
+    "build", "image", "init", "volumes", "read_only", "tmpfs", "cap_drop", "security_opt", "environment", "command",
+    "restart", "stop_grace_period", "entrypoint", "depends_on", "user", "ports", "configs",
+}  # fmt: skip
+"""Of compose-spec, those that we use: a misspelled one would say nothing."""
+CONDITIONS = {"service_healthy", "service_completed_successfully", "service_started"}
 ENGINE = os.environ.get("STILTON_CONTAINER_ENGINE")
 
 
@@ -137,7 +146,61 @@ def test_the_health_check_is_a_program_that_runs() -> None:
     assert "/+health" in command[2]
 
 
+def health(port: int, **environ: str) -> int:
+    """The exit code of the image's health check."""
+    check = dict(final_stage())["HEALTHCHECK"]
+    command = json.loads(check[check.index("[") :])
+    done = subprocess.run(
+        [sys.executable, *command[1:]], capture_output=True, timeout=60, check=False,
+        env=clean_env(DEVPISERVER_PORT=str(port), **environ),
+    )  # fmt: skip
+    return done.returncode
+
+
+def test_the_health_check_asks_the_server_itself_and_no_proxy(tmp_path: Path) -> None:
+    make_serverdir(tmp_path / "server", "http://127.0.0.1:9/simple/")
+    nobody = f"http://127.0.0.1:{free_port()}"
+    with a_server(tmp_path / "server") as server:
+        running = health(server.port)
+        behind = health(server.port, http_proxy=nobody, HTTP_PROXY=nobody, ALL_PROXY=nobody)
+    stopped = health(server.port)
+
+    assert (running, behind, stopped) == (0, 0, 1)
+
+
+def test_a_linter_finds_no_fault_with_the_recipe() -> None:
+    linter = ROOT / ".venv-clients" / "bin" / "hadolint"
+
+    done = subprocess.run([linter, ROOT / "Containerfile"], capture_output=True, text=True, timeout=60, check=False)
+
+    assert (done.returncode, done.stdout) == (0, "")
+
+
 # -- compose ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", COMPOSE)
+def test_every_key_is_one_of_the_compose_specification(name: str) -> None:
+    document = composed(name)
+    services = document["services"].values()
+    waits = [condition for one in services for condition in one.get("depends_on", {}).items()]
+
+    assert {key for key in document if not key.startswith("x-")} <= TOP_KEYS
+    assert {key for one in services for key in one} <= SERVICE_KEYS
+    assert {key for one in services if "build" in one for key in one["build"]} <= {"context", "dockerfile"}
+    assert [other for other, _ in waits if other not in document["services"]] == []
+    assert {condition for _, told in waits for condition in told.values()} <= CONDITIONS
+    assert {config["source"] for one in services for config in one.get("configs", [])} == set(
+        document.get("configs", {})
+    )
+
+
+def test_who_waits_for_a_healthy_server_waits_for_an_image_that_has_a_check() -> None:
+    services = composed("compose.nginx.yaml")["services"]
+
+    assert services["config"]["depends_on"] == {"devpi": {"condition": "service_healthy"}}
+    assert "healthcheck" not in services["devpi"]
+    assert "HEALTHCHECK" in dict(final_stage())
 
 
 @pytest.mark.parametrize("name", COMPOSE)
