@@ -51,6 +51,19 @@ def test_what_nobody_used_for_too_long_goes_though_there_is_room() -> None:
     assert names(gone) == ["metadata only", "b"]
 
 
+def test_a_use_that_a_wrong_clock_noted_in_the_future_is_older_than_those_since() -> None:
+    files = [
+        a_file("future", hours=-9000),
+        a_file("old", hours=20),
+        a_file("new", hours=1),
+        a_file("farther", hours=-9999),
+    ]
+
+    assert names(eviction.evicted(files, Limits(max_bytes=30), now=NOW)) == ["future", "farther"]
+    assert names(eviction.evicted(files, Limits(max_age_s=10 * HOUR), now=NOW)) == ["old"]
+    assert names(eviction.evicted(files, Limits(max_bytes=25, max_age_s=10 * HOUR), now=NOW)) == ["old", "future"]
+
+
 def test_what_is_pinned_stays_and_counts() -> None:
     files = [a_file("pinned", 100, hours=9, pinned=True), a_file("a", hours=2), a_file("b", hours=1)]
 

@@ -374,6 +374,28 @@ def test_older_snapshots_go_with_the_blobs_that_only_they_used(small: Path, back
     assert wrong(backups) == []
 
 
+def test_the_newest_stays_though_the_clock_was_wrong_when_others_were_made(small: Path, backups: Path) -> None:
+    year_s = 365 * 86400.0
+    back_up(small, backups, now=START + year_s)
+    add(ServerDir(small), "new", b"new")
+    newest = back_up(small, backups, now=START).snapshot
+
+    gone = prune(backups, 1)
+
+    assert gone.snapshots == 1
+    assert [snapshot.name for snapshot in Vault(backups).snapshots()] == [newest.name]
+    assert restore.chosen(Vault(backups), None).name == newest.name
+
+
+def test_snapshots_of_older_programs_come_before(small: Path, backups: Path) -> None:
+    for second in range(2):
+        manifest = back_up(small, backups, now=START + second).snapshot.path / "manifest.json"
+        manifest.write_text(manifest.read_text().replace(f'"number": {second + 1}', '"number": 0'))
+    back_up(small, backups, now=START - 1)
+
+    assert [one.name[-2:] for one in Vault(backups).snapshots()] == ["40", "41", "39"]
+
+
 def test_an_incomplete_snapshot_does_not_push_out_a_complete_one(small: Path, backups: Path) -> None:
     back_up(small, backups)
     change(ServerDir(small).database, f"UPDATE files SET digest = '{'0' * 64}' WHERE path = 'f0'")

@@ -110,6 +110,27 @@ async def test_a_use_is_written_at_most_once_an_hour(world: World) -> None:
     assert first == second != third
 
 
+@pytest.mark.parametrize("jump_s", [-9000 * HOUR, 9000 * HOUR], ids=["back", "forward and back"])
+async def test_uses_are_noted_though_the_clock_was_set(world: World, jump_s: float) -> None:
+    await hold(world, *WHEELS)
+    if jump_s > 0:
+        world.clock.pass_s(jump_s)
+        await world.client.get(f"/root/pypi/{WHEELS[0].path}")
+        await world.app.keeper.minute()
+    world.clock.pass_s(-abs(jump_s))
+    for wheel in WHEELS[:2]:
+        await world.client.get(f"/root/pypi/{wheel.path}")
+    await world.app.keeper.minute()
+    world.clock.pass_s(HOUR)
+    await world.client.get(f"/root/pypi/{WHEELS[0].path}")
+    await configure(world, mirror_cache_max_size=SIZE * 2.5)
+
+    await world.app.keeper.minute()
+
+    # Their bytes wait: by this clock they may be young.
+    assert held(world) == names(0, 1)
+
+
 async def test_a_use_is_not_forgotten_when_the_server_stops(world: World) -> None:
     await hold(world, WHEELS[0])
     await world.client.get(f"/root/pypi/{WHEELS[0].path}")

@@ -20,7 +20,7 @@ _LAST_USE = func.coalesce(held.c.used_at, held.c.fetched_at)
 _MARK_USED = (
     update(held)
     .where(held.c.mirror == bindparam("m"), held.c.path == bindparam("p"))
-    .where(or_(held.c.used_at.is_(None), held.c.used_at <= bindparam("before")))
+    .where(or_(held.c.used_at.is_(None), held.c.used_at <= bindparam("before"), held.c.used_at > bindparam("at")))
     .values(used_at=bindparam("at"))
 )
 
@@ -35,6 +35,8 @@ class Usage(msgspec.Struct, frozen=True):
 
 def mark_used(tx: Transaction, used: Iterable[tuple[str, str]], *, at: float, before: float) -> None:
     """Files (mirror, path) were asked for at `at`; those that were since `before` stay as they are. Unix seconds.
+
+    What is noted for later than `at` was noted by a clock that was wrong.
 
     Nothing that a reader sees: not in the log of changes.
     """

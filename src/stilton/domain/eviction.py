@@ -14,6 +14,7 @@ from stilton.domain.errors import Invalid
 
 LEAVE = 0.9
 """A cache that is too large shrinks to this part of its limit, so that not every new file evicts another."""
+SKEW_S = 3600
 LEAST_AGE_S = 3600
 """When a file was last used is known to the hour."""
 
@@ -53,17 +54,21 @@ def limits(keys: Mapping[str, Any]) -> Limits:
 
 
 def evicted(files: Iterable[Cached], limits: Limits, *, now: float) -> list[Cached]:
-    """What goes: all that was not used for too long, then the least recently used until the rest fits."""
-    oldest_first = sorted(files, key=lambda file: (file.used_at, file.path))
-    free = [file for file in oldest_first if not file.pinned]
+    """What goes: all that was not used for too long, then the least recently used until the rest fits.
+
+    A use in the future was noted by a clock that was wrong, or is one now; either way what was noted since is newer.
+    """
+    ordered = sorted(files, key=lambda file: (file.used_at <= now + SKEW_S, file.used_at, file.path))
+    free = [file for file in ordered if not file.pinned]
     gone = [file for file in free if limits.max_age_s is not None and now - file.used_at > limits.max_age_s]
-    left = sum(file.size or 0 for file in oldest_first) - sum(file.size or 0 for file in gone)
+    left = sum(file.size or 0 for file in ordered) - sum(file.size or 0 for file in gone)
     if limits.max_bytes is None or left <= limits.max_bytes:
         return gone
-    for file in free[len(gone) :]:
+    aged = {file.path for file in gone}
+    for file in free:
         if left <= limits.max_bytes * LEAVE:
             break
-        if file.size:
+        if file.size and file.path not in aged:
             gone.append(file)
             left -= file.size
     return gone

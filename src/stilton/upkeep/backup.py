@@ -75,7 +75,9 @@ def make(source: Source, vault: Vault, wish: Wish, *, now: Callable[[], float], 
             break
         before = missing
     carrier.sync()
+    number = 1 + max((one.manifest.number for one in vault.snapshots()), default=0)
     manifest = _manifest(folder, source, wish, made_at, carrier, sorted(missing))
+    manifest = msgspec.structs.replace(manifest, number=number)
     return Made(vault.finish(folder, manifest), carrier.linked, carrier.copied, left)
 
 

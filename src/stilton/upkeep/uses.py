@@ -29,7 +29,8 @@ class Uses:
     async def flush(self) -> None:
         """Write what was noted. What was written within the hour is not written again."""
         at = self._now()
-        if at - self._since >= FRESH_S:
+        # A clock that was set back must not keep uses from being written until it is where it was.
+        if not 0 <= at - self._since < FRESH_S:
             self._since = at
             self._written.clear()
         noted, self._pending = self._pending, set()

@@ -31,7 +31,10 @@ FORMAT = "stilton-backup-1"
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a snapshot holds. `missing`: blobs that the database names and the server no longer had. Sizes in bytes."""
+    """What a snapshot holds. `missing`: blobs that the database names and the server no longer had. Sizes in bytes.
+
+    `number`: its place in the order, which clocks do not change; older programs wrote none.
+    """
 
     format: str
     made_at: str
@@ -45,6 +48,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     database_sha256: str
     list_sha256: str
     missing: list[str]
+    number: int = 0
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -142,7 +146,7 @@ class Vault:
     def snapshots(self) -> list[Snapshot]:
         """All finished ones that can be read, the oldest first."""
         found = [Snapshot(path, manifest) for path in self._finished() if (manifest := _manifest(path)) is not None]
-        return sorted(found, key=lambda snapshot: (snapshot.manifest.made_at, snapshot.name))
+        return sorted(found, key=lambda one: (one.manifest.number, one.manifest.made_at, one.name))
 
     def unreadable(self) -> list[Path]:
         """Manifests of finished ones that are damaged, or of another format. What these need is not known."""
