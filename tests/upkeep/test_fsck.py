@@ -29,6 +29,7 @@ from tests.http.test_uploads import an_attestation
 from tests.support.builders import Dist, a_wheel, an_sdist, metadata_of
 from tests.support.client import Client
 from tests.support.deadline import until
+from tests.support.mounts import mounted, read_only
 from tests.support.publish import a_team, upload
 from tests.support.server import BIN, a_server, clean_env
 from tests.support.upstream import FakeUpstream, Threaded
@@ -544,6 +545,19 @@ def test_a_database_with_damaged_pages_is_not_in_order(folder: Folder) -> None:
     assert result.exit_code == 1
     assert "is damaged" in result.stderr
     assert "Restore it from a backup" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["--repair"]], ids=["look", "repair"])
+def test_a_read_only_disk_is_no_damaged_database(folder: Folder, arguments: list[str]) -> None:
+    for beside in folder.path.glob("stilton.sqlite-*"):
+        beside.unlink()
+
+    done = mounted(folder.path, read_only(folder.path), "devpi-fsck", "--serverdir", str(folder.path), *arguments)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"fatal: The database {folder.path / 'stilton.sqlite'} cannot be opened (")
+    assert "is the disk not mounted read-only?" in done.stderr
+    assert "damaged" not in done.stderr
 
 
 def test_a_check_may_take_its_time_beside_a_server_that_works(folder: Folder) -> None:

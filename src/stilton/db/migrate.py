@@ -55,6 +55,7 @@ def check(path: Path) -> None:
             f"Make a backup: devpi-backup --serverdir {path.parent} DIR\n"
             f"Then bring it up to date: devpi-server --serverdir {path.parent} --migrate"
         )
+    _check_opens(path)
 
 
 def check_whole(path: Path) -> None:
@@ -62,6 +63,8 @@ def check_whole(path: Path) -> None:
     try:
         with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
             said = str(database.execute("PRAGMA integrity_check(1)").fetchone()[0])
+    except sqlite3.OperationalError as error:
+        raise SetupError(f"The database {path} cannot be read: {error}.") from error
     except sqlite3.DatabaseError as error:
         said = str(error)
     if said != "ok":
@@ -129,3 +132,15 @@ def upgrade(path: Path) -> None:
         ) from error
     finally:
         engine.dispose()
+
+
+def _check_opens(path: Path) -> None:
+    """SQLite keeps files beside the database, also for those that only read."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)) as database:
+            database.execute("SELECT count(*) FROM alembic_version").fetchone()
+    except sqlite3.OperationalError as error:
+        raise SetupError(
+            f"The database {path} cannot be opened ({error}): may this user write to {path.parent}, "
+            "and is the disk not mounted read-only? devpi-backup needs neither."
+        ) from error
