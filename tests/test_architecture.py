@@ -60,7 +60,7 @@ PACKAGES: dict[str, set[str]] = {
     "flights": set(),
     "visits": {"msgspec"},
     "render": {"msgspec"},
-    "db": {"alembic", "backports", "compression", "msgspec", "packaging", "sqlalchemy"},
+    "db": {"alembic", "backports", "compression", "msgspec", "sqlalchemy"},
     "blobs": set(),
     "upstream": {"aiohttp", "msgspec", "selectolax"},
     "accounts": {"argon2", "distlib", "itsdangerous", "msgspec"},
@@ -75,7 +75,7 @@ PACKAGES: dict[str, set[str]] = {
     "lines": {"msgspec"},
     "logs": {"yaml"},
     "serverdir": set(),
-    "upkeep": {"msgspec", "packaging", "sqlalchemy"},
+    "upkeep": {"msgspec", "sqlalchemy"},
     "app": set(),
     "cli": {"click", "granian", "msgspec", "rich"},
 }

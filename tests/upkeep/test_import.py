@@ -385,6 +385,61 @@ def test_two_spellings_of_a_version_are_one_release_and_told(tmp_path: Path) -> 
     }  # fmt: skip
 
 
+ENDLESS = "1" * 5_000
+"""More digits than Python makes a number of."""
+
+
+@pytest.mark.parametrize("version", [ENDLESS, "1.0\x00", "1.0\n"], ids=["endless", "nul", "lines"])
+def test_a_version_that_no_release_can_have_is_listed_and_all_else_is_imported(tmp_path: Path, version: str) -> None:
+    dump = with_wheel()
+    dump.indexes[DEV]["projects"]["pkg"][version] = {"name": "pkg", "version": version}
+    folder = dump.write(tmp_path / "dump")
+
+    refused = do_import(tmp_path / "server", folder)
+    nothing = not (tmp_path / "server").exists()
+    done = do_import(tmp_path / "server", folder, "--keep-going")
+
+    said = f"ann/dev: pkg: version {version[:20]!r} (of {len(version)} characters) is none that a release can have\n"
+    assert (refused.status, nothing) == (1, True)
+    assert said in refused.err
+    assert (done.status, said in done.err) == (1, True)
+    assert releases_in(tmp_path / "server").keys() == {"pkg"}
+    assert set(releases_in(tmp_path / "server")["pkg"]) == {"1.0"}
+
+
+@pytest.mark.parametrize("where", ["version", "entrymapping"])
+def test_a_file_of_a_version_that_no_release_can_have_is_listed(tmp_path: Path, where: str) -> None:
+    dump = with_wheel()
+    (file,) = dump.indexes[DEV]["files"]
+    file |= {"version": ENDLESS} if where == "version" else {"version": None, "entrymapping": {"version": ENDLESS}}
+
+    done = do_import(tmp_path / "server", dump.write(tmp_path / "dump"), "--keep-going")
+
+    assert done.status == 1
+    assert f"{WHEEL.filename}: version '11111111111111111111' (of 5000 characters)" in done.err
+    assert files_in(tmp_path / "server") == []
+
+
+def test_metadata_that_cannot_be_what_it_is_called_is_left_out_and_told(tmp_path: Path) -> None:
+    keys = {
+        "name": "other", "version": 1.0, "summary": 5, "classifiers": {"a": 1}, "requires_dist": ["ok", 5],
+        "requires_python": [">=3"], "platform": "any", "license": None, "strange": {"kept": True},
+    }  # fmt: skip
+    sdist = an_sdist()
+    file = a_file(sdist)
+    dump = ADump(indexes={DEV: a_stage({"pkg": {"1.0": keys}}, [file])}, content={file["relpath"]: sdist.content})
+
+    done = do_import(tmp_path / "server", dump.write(tmp_path / "dump"))
+
+    assert done.status == 0, done.err
+    for key in ("name", "summary", "classifiers", "requires_dist", "requires_python"):
+        assert f"notice: ann/dev: pkg 1.0: {key} cannot be {keys[key]!r}, it is left out\n" in done.err
+    assert releases_in(tmp_path / "server")["pkg"]["1.0"] == {
+        "name": "pkg", "version": "1.0", "platform": "any", "license": None, "strange": {"kept": True},
+    }  # fmt: skip
+    assert [one.requires_python for one in files_in(tmp_path / "server")] == [None]
+
+
 # Files
 
 

@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 import msgspec
-from packaging.utils import canonicalize_version
 from sqlalchemy import Connection, RowMapping, bindparam, delete, select
 
 from stilton.db.database import Transaction
@@ -13,6 +12,7 @@ from stilton.domain import changes
 from stilton.domain.files import Status
 from stilton.domain.names import IndexName, ProjectName, identity
 from stilton.domain.publishing import DOCS_SUFFIX, Kind, Release, StageFile
+from stilton.domain.versions import canonical
 
 # The hottest statements, put together once.
 _HOSTING = select(projects.c.stage, projects.c.gone_at).where(projects.c.project == bindparam("p"))
@@ -76,7 +76,7 @@ def project_releases(connection: Connection, stage: IndexName, name: ProjectName
 
 def release(connection: Connection, stage: IndexName, name: ProjectName, version: str) -> Release | None:
     """One release, however its version is spelled."""
-    named = {"s": stage, "p": name, "c": canonicalize_version(version)}
+    named = {"s": stage, "p": name, "c": canonical(version)}
     row = connection.execute(_RELEASE, named).mappings().first()
     return None if row is None else _release(row)
 
@@ -172,7 +172,7 @@ def put_release(tx: Transaction, stage: IndexName, name: ProjectName, entry: Rel
         "stage": stage,
         "project": name,
         "version": entry.version,
-        "canonical": canonicalize_version(entry.version),
+        "canonical": canonical(entry.version),
         "keys": json.dumps(entry.keys),
         "yanked": entry.yanked,
     })  # fmt: skip

@@ -7,17 +7,17 @@ from email.parser import HeaderParser
 from typing import Any
 
 from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.version import InvalidVersion, Version
 
 from stilton.domain.errors import BadName
 from stilton.domain.names import ProjectName, is_wheel, project_name, version_of
+from stilton.domain.versions import parsed
 
 # What a line of somebody else's can make `packaging` raise.
 _UNREADABLE = (
-    InvalidRequirement,
-    InvalidVersion,
+    # InvalidRequirement, and what Python says of a number without end.
+    ValueError,
     UndefinedComparison,
     UndefinedEnvironmentName,
     RecursionError,
@@ -120,6 +120,16 @@ def form(fields: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     return keys
 
 
+def misfits(keys: Mapping[str, Any]) -> list[str]:
+    """Known keys, sorted, that have another type than `document` gives them; None says nothing and may be anywhere."""
+    return sorted(
+        name
+        for name, value in keys.items()
+        if value is not None
+        and ((name in SINGLE and not isinstance(value, str)) or (name in MULTIPLE and not _is_text_or_texts(value)))
+    )
+
+
 def requirements(metadata: bytes) -> list[ProjectName]:
     """Projects that an installer will probably ask for next: unconditional on extras."""
     wanted: dict[ProjectName, None] = {}
@@ -134,6 +144,11 @@ def requirements(metadata: bytes) -> list[ProjectName]:
     return list(wanted)
 
 
+def _is_text_or_texts(value: object) -> bool:
+    # Old forms sent what may repeat once, as a text.
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(each, str) for each in value))
+
+
 def _headers(metadata: bytes) -> Message:
     return HeaderParser().parsestr(metadata.decode("utf-8", "replace"))
 
@@ -142,7 +157,5 @@ def _same_version(one: str, other: str) -> bool:
     # Wheel file names spell `+` and `-` of a version as `_` (PEP 427).
     if one.replace("_", "-").replace("+", "-") == other.replace("_", "-").replace("+", "-"):
         return True
-    try:
-        return Version(one.replace("_", "+", 1)) == Version(other)
-    except InvalidVersion:
-        return False
+    found = parsed(one.replace("_", "+", 1))
+    return found is not None and found == parsed(other)

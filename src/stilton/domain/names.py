@@ -8,9 +8,8 @@ import re
 from collections.abc import Iterable
 from typing import NewType
 
-from packaging.utils import canonicalize_version
-
 from stilton.domain.errors import BadName, Invalid
+from stilton.domain.versions import canonical
 
 ProjectName = NewType("ProjectName", str)
 IndexName = NewType("IndexName", str)
@@ -117,8 +116,8 @@ def identity(filename: str, project: ProjectName) -> str:
     suffix = filename[len(base) :].lower()
     if is_wheel(filename):
         _, version, *tags = base.split("-")
-        return f"{project}-{canonicalize_version(version.replace('_', '+', 1))}-{'-'.join(tags).lower()}{suffix}"
-    return f"{project}-{canonicalize_version(version_of(filename, project) or base)}{suffix}"
+        return f"{project}-{canonical(version.replace('_', '+', 1))}-{'-'.join(tags).lower()}{suffix}"
+    return f"{project}-{canonical(version_of(filename, project) or base)}{suffix}"
 
 
 def same_versions(known: Iterable[str], found: Iterable[str]) -> tuple[list[str], list[str]]:
@@ -132,9 +131,9 @@ def same_versions(known: Iterable[str], found: Iterable[str]) -> tuple[list[str]
     absent = [version for version in listed if version not in spelled]
     if not missing:
         return [version for version in listed if version in spelled], []
-    canonical_absent = {canonicalize_version(version): version for version in absent}
-    also = {canonical_absent[key] for key in map(canonicalize_version, missing) if key in canonical_absent}
-    new = [version for version in missing if canonicalize_version(version) not in canonical_absent]
+    canonical_absent = {canonical(version): version for version in absent}
+    also = {canonical_absent[key] for key in map(canonical, missing) if key in canonical_absent}
+    new = [version for version in missing if canonical(version) not in canonical_absent]
     return [version for version in listed if version in spelled or version in also], new
 
 

@@ -7,11 +7,12 @@ from email.utils import format_datetime
 from typing import Any
 
 import msgspec
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from stilton.domain.errors import Conflict, Invalid
 from stilton.domain.files import File, Project, Status
 from stilton.domain.names import ProjectName, is_archive, is_safe_filename, is_wheel, project_name, stem, version_of
+from stilton.domain.versions import parsed
 
 Log = list[dict[str, Any]]
 """devpi's list of what was done with a file: `what`, `who`, `when` (UTC, six numbers), `dst` …"""
@@ -92,10 +93,8 @@ def check_open(project: ProjectName, status: Status | None) -> None:
 
 def check_version(text: str) -> str:
     """A version that may be uploaded, as it was written (PEP 440). Raises Invalid."""
-    try:
-        Version(text)
-    except InvalidVersion:
-        raise Invalid(f"{text[:100]!r} is no valid version: see PEP 440, e.g. 1.0, 1.0rc1, 1.0.post1") from None
+    if parsed(text) is None:
+        raise Invalid(f"{text[:100]!r} is no valid version: see PEP 440, e.g. 1.0, 1.0rc1, 1.0.post1")
     return text
 
 
@@ -116,10 +115,8 @@ def check_filename(filename: str, name: str, version: str) -> None:
 
 def same_version(one: str, other: str) -> bool:
     """Whether two spellings are one version (PEP 440)."""
-    try:
-        return Version(one) == Version(other)
-    except InvalidVersion:
-        return one == other
+    found = parsed(one)
+    return one == other if found is None else found == parsed(other)
 
 
 def newest(versions: Iterable[str]) -> str | None:
@@ -129,10 +126,8 @@ def newest(versions: Iterable[str]) -> str | None:
 
 def version_rank(text: str) -> tuple[bool, Version, str]:
     """What to sort versions by; texts that are none (PEP 440) come before all others."""
-    try:
-        return True, Version(text), text
-    except InvalidVersion:
-        return False, _NO_VERSION, text
+    version = parsed(text)
+    return version is not None, version or _NO_VERSION, text
 
 
 def page(

@@ -14,12 +14,13 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from stilton.domain import freshness, metadata
 from stilton.domain.errors import StiltonError
 from stilton.domain.files import File, Project, path_of
 from stilton.domain.names import ProjectName, is_wheel, version_of
+from stilton.domain.versions import parsed
 from stilton.lru import Lru
 from stilton.metrics import Metrics
 from stilton.mirror.files import Files, Listed
@@ -174,9 +175,8 @@ def _newest_wheel(project: Project) -> File | None:
     for file in project.files:
         if not is_wheel(file.filename) or file.yanked is not False:
             continue
-        try:
-            version = Version(version_of(file.filename, project.name) or "")
-        except InvalidVersion:
+        version = parsed(version_of(file.filename, project.name) or "")
+        if version is None:
             continue
         if not version.is_prerelease and (best is None or version > best[0]):
             best = (version, file)

@@ -15,11 +15,12 @@ from typing import BinaryIO
 
 import msgspec
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from stilton.domain import names
 from stilton.domain.errors import BadArchive, BadName
 from stilton.domain.metadata import MAX_METADATA_BYTES
+from stilton.domain.versions import parsed
 from stilton.publish import streams, tars, zips
 from stilton.publish.zips import Distrust
 
@@ -120,8 +121,8 @@ def _dist_info(members: Members) -> str:
 def _is_of(folder: str, project: names.ProjectName, version: Version) -> bool:
     its_name, _, its_version = folder.removesuffix(".dist-info").rpartition("-")
     try:
-        return names.project_name(its_name) == project and Version(its_version) == version
-    except (BadName, InvalidVersion):
+        return names.project_name(its_name) == project and parsed(its_version) == version
+    except BadName:
         return False
 
 

@@ -9,12 +9,13 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import msgspec
-from packaging.utils import canonicalize_version
 
+from stilton.domain import metadata
 from stilton.domain.errors import BadName, Invalid
 from stilton.domain.files import HASH_CHARS
 from stilton.domain.names import IndexName, ProjectName, is_safe_filename, project_name, version_of
 from stilton.domain.publishing import DOCS_SUFFIX, Kind
+from stilton.domain.versions import MAX_CHARS, canonical
 from stilton.upkeep.dump import DumpedFile, DumpedIndex, Entry
 
 _ORDER = {Kind.RELEASE: 0, Kind.DOCS: 1, Kind.TOXRESULT: 2}
@@ -82,22 +83,32 @@ class _Cataloguing:
         return self._found
 
     def _add_release(self, project: ProjectName, key: str, given: Mapping[str, Any]) -> None:
-        version = str(given.get("version") or key)
-        if not given.get("version"):
+        version = _text(given.get("version"))
+        if not version:
+            version = key
             self._found.notices.append(f"{project}: version metadata has no explicit version, setting derived {key}")
-        spelled = self._spelled.setdefault(project, {}).setdefault(canonicalize_version(version), version)
+        try:
+            _check_version(version)
+        except Invalid as error:
+            self._found.left_out.append(f"{self._index}: {project}: {error}")
+            return
+        spelled = self._spelled.setdefault(project, {}).setdefault(canonical(version), version)
         releases = self._found.releases[project]
         if spelled != version:
             self._found.notices.append(
                 f"{self._index}: {project} {version} is the same release as {spelled} here (PEP 440)"
             )
         keys = {name: value for name, value in given.items() if not name.startswith(("+", ":"))}
+        for misfit in _misfits(keys, project):
+            self._found.notices.append(
+                f"{self._index}: {project} {spelled}: {misfit} cannot be {keys.pop(misfit)!r:.100}, it is left out"
+            )
         releases[spelled] = {"name": project, **keys, **releases.get(spelled, {}), "version": spelled}
 
     def _incoming(self, dumped: DumpedFile) -> Incoming:
         """Raises Invalid, BadName."""
         place = PurePosixPath(dumped.relpath)
-        if place.is_absolute() or ".." in place.parts or not is_safe_filename(place.name):
+        if place.is_absolute() or not place.parts or not all(map(is_safe_filename, place.parts)):
             raise Invalid("it is not inside the dump, or its name is none that a file can have")
         try:
             kind = Kind(dumped.type)
@@ -106,16 +117,16 @@ class _Cataloguing:
         project = project_name(dumped.projectname)
         if project not in self._found.releases:
             raise Invalid(f"its project {dumped.projectname!r} is not among the projects of its index")
-        version = self._version(dumped, project, _stated(dumped, kind, project))
+        version = _check_version(self._version(dumped, project, _stated(dumped, kind, project)))
         return Incoming(dumped, project, version, kind, place.name, _hashes(dumped.entrymapping))
 
     def _version(self, dumped: DumpedFile, project: ProjectName, stated: str) -> str:
         """As its release spells it."""
         spelled = self._spelled.get(project, {})
         if dumped.version or dumped.entrymapping.version:
-            return spelled.get(canonicalize_version(stated), stated)
+            return spelled.get(canonical(stated), stated)
         for text in (stated, stated.replace("_", "-"), stated.replace("_", "+", 1)):
-            if known := spelled.get(canonicalize_version(text)):
+            if known := spelled.get(canonical(text)):
                 return known
             if fitting := [version for version in spelled.values() if _begins(text, version)]:
                 return max(fitting, key=len)
@@ -131,6 +142,28 @@ def _stated(dumped: DumpedFile, kind: Kind, project: ProjectName) -> str:
     if stated is None:
         raise Invalid("neither the dump nor its name says its version")
     return stated
+
+
+def _check_version(version: str) -> str:
+    """A version as releases may have it, also one that is none by PEP 440. Raises Invalid."""
+    if len(version) > MAX_CHARS or not version.isprintable():
+        raise Invalid(f"version {version[:20]!r} (of {len(version)} characters) is none that a release can have")
+    return version
+
+
+def _misfits(keys: Mapping[str, Any], project: ProjectName) -> list[str]:
+    """Which of a release's keys cannot be what they are; the name is another project's, or none."""
+    wrong = metadata.misfits(keys)
+    try:
+        others = "name" in keys and "name" not in wrong and project_name(keys["name"]) != project
+    except BadName:
+        others = True
+    return [*wrong, "name"] if others else wrong
+
+
+def _text(value: object) -> str:
+    """What a number written without quotes was meant to be, too."""
+    return str(value) if isinstance(value, str | int | float) and value else ""
 
 
 def _begins(text: str, version: str) -> bool:
