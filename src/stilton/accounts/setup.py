@@ -17,19 +17,28 @@ ROOT = "root"
 MAX_MEMORY_KIB = 1 << 18
 MAX_PASSES = 16
 MAX_LANES = 16
+_NO_HASH = "A password hash must be one of argon2, it begins with $argon2id$."
+
+
+def bounded_hash(pwhash: str) -> str:
+    """`pwhash` when it is an argon2 hash that can be checked in bounded time. Raises SetupError."""
+    try:
+        cost = extract_parameters(pwhash)
+    except (InvalidHashError, ValueError):
+        raise SetupError(_NO_HASH) from None
+    if cost.memory_cost > MAX_MEMORY_KIB or cost.time_cost > MAX_PASSES or cost.parallelism > MAX_LANES:
+        raise SetupError("The argon2 hash takes too much time or memory to check; make one with usual parameters.")
+    return pwhash
 
 
 def checked_hash(pwhash: str) -> str:
-    """`pwhash` when it is an argon2 hash that a password can be checked against, in bounded time. Raises SetupError."""
+    """`bounded_hash`, and a password can be checked against it. Takes as long as that. Raises SetupError."""
     try:
-        cost = extract_parameters(pwhash)
-        if cost.memory_cost > MAX_MEMORY_KIB or cost.time_cost > MAX_PASSES or cost.parallelism > MAX_LANES:
-            raise SetupError("The argon2 hash takes too much time or memory to check; make one with usual parameters.")
-        PasswordHasher().verify(pwhash, "")
+        PasswordHasher().verify(bounded_hash(pwhash), "")
     except VerifyMismatchError:
         return pwhash
     except (InvalidHashError, VerificationError, ValueError):
-        raise SetupError("A password hash must be one of argon2, it begins with $argon2id$.") from None
+        raise SetupError(_NO_HASH) from None
     return pwhash
 
 

@@ -4,12 +4,11 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import msgspec
-
 from stilton.accounts.login import MAX_SECRET_CHARS, TOKEN_PREFIX, Login
 from stilton.accounts.setup import checked_hash, instant
 from stilton.db import accounts, audit, stages
 from stilton.db.database import Database, Transaction
+from stilton.domain import profiles
 from stilton.domain.audit import Event
 from stilton.domain.errors import Conflict, Denied, Invalid, SetupError, UserNotFound
 from stilton.domain.indexes import Index
@@ -19,8 +18,7 @@ from stilton.domain.redaction import Secret
 
 log = logging.getLogger(__name__)
 
-MAX_KEYS_BYTES = 64 << 10
-_SETTABLE = frozenset({"email", "title", "description", "custom_data", "password", "pwhash"})
+_SETTABLE = profiles.KEYS | {"password", "pwhash"}
 # What clients send back as they got it.
 _IGNORED = frozenset({"username", "indexes", "created", "modified"})
 
@@ -165,13 +163,7 @@ def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
     unknown = sorted(set(given) - _SETTABLE - _IGNORED)
     if unknown:
         raise Invalid(f"Unknown keys in user config: {', '.join(unknown)}")
-    keys = {key: value for key, value in given.items() if key in _SETTABLE - {"password", "pwhash"}}
-    for key in keys.keys() - {"custom_data"}:
-        if keys[key] is not None and not isinstance(keys[key], str):
-            raise Invalid(f"{key} is no text")
-    if len(msgspec.json.encode(keys)) > MAX_KEYS_BYTES:
-        raise Invalid(f"more than {MAX_KEYS_BYTES} bytes of user config")
-    return keys
+    return profiles.checked(given)
 
 
 def _password(given: Mapping[str, Any]) -> Secret:

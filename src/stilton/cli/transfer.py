@@ -94,6 +94,7 @@ def _said(work: Callable[[], None], again: str) -> None:
 
 def _dump(serverdir: Path, folder: Path, flags: dict[str, Any]) -> list[str]:
     """Import a dump; what was left out. Raises SetupError, StorageTrouble."""
+    from stilton.accounts import setup  # noqa: PLC0415
     from stilton.cli.progress import Teller  # noqa: PLC0415
     from stilton.upkeep import dump, imports  # noqa: PLC0415
     from stilton.upkeep.staging import Staging  # noqa: PLC0415
@@ -102,7 +103,7 @@ def _dump(serverdir: Path, folder: Path, flags: dict[str, Any]) -> list[str]:
     tell.line(f"reading json: {folder / dump.INDEX_NAME}")
     source = dump.read(folder)
     skipped = frozenset(flags["skip_import_type"])
-    wanted = imports.plan(source, skipped=skipped, keep_going=flags["keep_going"], tell=tell)
+    wanted = imports.plan(source, setup.bounded_hash, skipped=skipped, keep_going=flags["keep_going"], tell=tell)
     staging = Staging(serverdir, source.identity)
     try:
         engine = staging.open(_first_rows(flags), now=time.time)

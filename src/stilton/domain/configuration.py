@@ -22,6 +22,7 @@ MIRROR = "mirror"
 INHERITANCES = ("intersection", "union")
 MAX_VALUES = 10_000
 MAX_TEXT_CHARS = 100_000
+MAX_SECONDS = 10**10
 
 _ACLS = frozenset({"acl_upload", "acl_toxresult_upload", "acl_pkg_read"})
 # What an index without the key means, so that adding to it takes nothing away.
@@ -107,6 +108,24 @@ def values(value: object) -> list[str]:
     return [part.strip() for part in parts if part.strip()]
 
 
+def is_known(kind: str, key: str) -> bool:
+    """Whether the key means something on an index of this type."""
+    return key in _KEYS[kind]
+
+
+def is_ignored(kind: str, key: str) -> bool:
+    """Whether the key is one that an index of this type never has, although others do."""
+    return key in _IGNORED[kind]
+
+
+def value_of(key: str, value: Any, exists: Exists) -> Any:  # noqa: ANN401 - the key decides
+    """A known key's value in its type. Raises Invalid."""
+    try:
+        return _list(key, value, exists) if key in _LISTS else _CONVERSIONS.get(key, _text)(value)
+    except (SetupError, BadName) as error:
+        raise Invalid(str(error)) from error
+
+
 def _applied(keys: dict[str, Any], key: str, operator: str, value: str, exists: Exists) -> dict[str, Any]:
     if operator == "=":
         return updated(keys, {key: value}, exists)
@@ -138,26 +157,20 @@ def _normalised(kind: str, given: Mapping[str, Any], exists: Exists) -> dict[str
     wrong: list[str] = []
     unknown: list[str] = []
     for key, value in given.items():
-        if key in _IGNORED[kind]:
+        if is_ignored(kind, key):
             continue
-        if key not in _KEYS[kind]:
+        if not is_known(kind, key):
             unknown.append(f"{key}={str(value)[:100]}")
             continue
         try:
-            keys[key] = _value(key, value, exists)
-        except (Invalid, SetupError, BadName) as error:
+            keys[key] = value_of(key, value, exists)
+        except Invalid as error:
             wrong.append(str(error))
     if unknown:
         wrong.append(f"indexconfig got unexpected keyword arguments: {', '.join(unknown)}")
     if wrong:
         raise Invalid(", ".join(wrong))
     return keys
-
-
-def _value(key: str, value: Any, exists: Exists) -> Any:  # noqa: ANN401 - the key decides
-    if key in _LISTS:
-        return _list(key, value, exists)
-    return _CONVERSIONS.get(key, _text)(value)
 
 
 def _list(key: str, value: object, exists: Exists) -> list[str]:
@@ -183,8 +196,8 @@ def _seconds(value: object) -> int:
         seconds = int(str(value))
     except ValueError:
         seconds = -1
-    if seconds < 0:
-        raise Invalid(f"mirror_cache_expiry is {value!r}: it takes seconds, 0 or more")
+    if not 0 <= seconds <= MAX_SECONDS:
+        raise Invalid(f"mirror_cache_expiry is {str(value)[:100]!r}: it takes seconds, 0 or more")
     return seconds
 
 

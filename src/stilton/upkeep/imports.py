@@ -7,6 +7,7 @@ run goes on with the first file that has no row: a row is written after its byte
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,6 +24,8 @@ from stilton.upkeep import catalogues, manifest, rows, shelving
 from stilton.upkeep.catalogues import Catalogue, Incoming
 from stilton.upkeep.copies import Copier
 from stilton.upkeep.dump import DumpedIndex, Source
+from stilton.upkeep.indexkeys import Keys
+from stilton.upkeep.manifest import User
 from stilton.upkeep.rows import Arrived
 from stilton.upkeep.staging import storing
 from stilton.upkeep.telling import Telling
@@ -42,10 +45,14 @@ class Plan(msgspec.Struct, frozen=True):
     keep_going: bool
     catalogues: dict[IndexName, Catalogue]
     indexes: dict[IndexName, DumpedIndex]
+    keys: dict[IndexName, Keys]
+    users: list[User]
 
 
-def plan(source: Source, *, skipped: frozenset[str], keep_going: bool, tell: Telling) -> Plan:
-    """Look through the whole dump before anything is written. Raises SetupError."""
+def plan(
+    source: Source, bounded: Callable[[str], str], *, skipped: frozenset[str], keep_going: bool, tell: Telling
+) -> Plan:
+    """Look through the whole dump before anything is written. `bounded`: as `manifest.users`. Raises SetupError."""
     tell.line(f"******** Importing packages from {source.folder} **********")
     _tell_numbers(source, tell)
     if wrong := manifest.wrong(source.dump, skipped):
@@ -59,10 +66,13 @@ def plan(source: Source, *, skipped: frozenset[str], keep_going: bool, tell: Tel
             "\n".join([f"Some files weren't imported: {left_out[0]}", *left_out[1:]])
             + "\nNothing was imported. With --keep-going they are left out and listed at the end."
         )
-    for catalogue in found.values():
-        for notice in catalogue.notices:
-            tell.notice(notice)
-    return Plan(source, skipped, keep_going, found, indexes)
+    wanted = Plan(
+        source, skipped, keep_going, found, indexes, manifest.index_keys(indexes), manifest.users(source.dump, bounded)
+    )
+    notices = [user.notices for user in wanted.users] + [keys.notices for keys in wanted.keys.values()]
+    for notice in chain(*notices, *(catalogue.notices for catalogue in found.values())):
+        tell.notice(notice)
+    return wanted
 
 
 class Import:
@@ -106,19 +116,16 @@ class Import:
             return inventory.last_serial(connection)
 
     def _people_and_indexes(self, tx: Transaction) -> None:
-        for user in manifest.users(self._plan.source.dump):
+        for user in self._plan.users:
             here = accounts.user_keys(tx.sql, user.name) or {}
             keys = {key: value for key, value in {**here, **user.keys}.items() if key != "username"}
             accounts.put_user(tx, user.name, user.pwhash, keys)
-            for notice in user.notices:
-                self._tell.notice(notice)
-        for name, dumped in self._plan.indexes.items():
+        for name, said in self._plan.keys.items():
             owner, _, own = name.partition("/")
             standing = accounts.index(tx.sql, owner, own)
-            keys = manifest.index_keys(name, dumped, standing.keys if standing else {})
-            accounts.put_index(tx, Index(owner, own, keys))
+            accounts.put_index(tx, Index(owner, own, said.beside(owner, standing.keys if standing else {})))
         known = [index.full_name for index in accounts.all_indexes(tx.sql)]
-        if missing := manifest.missing_bases(self._plan.source.dump, here=known):
+        if missing := manifest.missing_bases(self._plan.keys, here=known):
             self._tell.notice(
                 f"The following indexes are in bases, but don't exist in the import data: {', '.join(missing)}"
             )
