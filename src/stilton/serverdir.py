@@ -139,28 +139,39 @@ class ServerDir:
         except (OSError, ValueError, KeyError) as error:
             raise SetupError(f"{self._nodeinfo} cannot be read ({error}); restore it from a backup.") from error
 
+    def check_begin(self, task: str) -> None:
+        """Whether `begin` could, now. Nothing is made. Raises SetupError."""
+        if self.has_data():
+            raise SetupError(f"The path '{self.path}' already contains devpi-server data.")
+        try:
+            free = self._is_free_for(task)
+        except OSError as error:
+            raise SetupError(f"The folder {self.path} cannot be read: {error.strerror}.") from error
+        if not free:
+            raise SetupError(
+                f"The folder {self.path} is not empty, and what is in it is not an interrupted {task}: "
+                "name another --serverdir."
+            )
+        if (self.path / ".lock").exists():
+            self.lock()
+        above = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
+        if not above.is_dir():
+            raise SetupError(f"The folder {self.path} cannot be written: {above} is no folder.")
+        if not os.access(above, os.W_OK | os.X_OK):
+            raise SetupError(f"The folder {self.path} cannot be written: {above} takes no files of this user.")
+
     def begin(self, task: str, uuid: str) -> None:
         """Lock a new or empty folder to fill it; or one where the same `task` was interrupted. Raises SetupError.
 
         It is a server's folder, that of `uuid`, from `finish` on.
         """
-        self.check_free(task)
+        self.check_begin(task)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self.lock()
             _write(self._begun, json.dumps({"uuid": uuid, "role": "standalone", "task": task}) + "\n")
         except OSError as error:
             raise SetupError(f"The folder {self.path} cannot be written: {error.strerror}.") from error
-
-    def check_free(self, task: str) -> None:
-        """Raises SetupError when `begin` would, for what is in the folder."""
-        if self.has_data():
-            raise SetupError(f"The path '{self.path}' already contains devpi-server data.")
-        if not self._is_free_for(task):
-            raise SetupError(
-                f"The folder {self.path} is not empty, and what is in it is not an interrupted {task}: "
-                "name another --serverdir."
-            )
 
     def finish(self) -> None:
         """What `begin` began is a server's folder. Raises OSError."""

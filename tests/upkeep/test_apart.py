@@ -121,9 +121,7 @@ def test_a_disk_that_is_too_small_is_said_first_and_stays_empty(tmp_path: Path) 
     done = mounted(target, small_disk("1500k"), "devpi-restore", str(backups), "--serverdir", str(target))
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert re.match(
-        rf"fatal: The disk of {target} has 1\.5 MB free, this restore needs 2\.\d MB: make room", done.stderr
-    )
+    assert re.match(rf"fatal: The files take 2\.\d MB, the disk of {target} has 1\.5 MB free: make room", done.stderr)
 
 
 def test_an_interrupted_restore_needs_room_for_the_rest_only(tmp_path: Path) -> None:

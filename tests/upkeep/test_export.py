@@ -20,6 +20,7 @@ from stilton.serverdir import ServerDir
 from stilton.upkeep.exports import MARKER
 from tests.support.builders import a_wheel, an_sdist
 from tests.support.deadline import until
+from tests.support.mounts import mounted, small_disk
 from tests.support.server import BIN, a_server, clean_env, run
 from tests.upkeep.dumps import (
     DEV,
@@ -129,7 +130,12 @@ def test_it_says_what_scripts_read(tmp_path: Path) -> None:
 
 
 def test_users_and_indexes_are_written_as_they_are(tmp_path: Path) -> None:
-    users = {"root": a_user("root"), "ann": a_user("ann", pwhash="$argon2id$x", custom_data={"a": 1})}
+    users = {
+        "root": a_user("root"),
+        "ann": a_user(
+            "ann", pwhash="$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$aGFzaGhhc2hoYXNoaGFzaA", custom_data={"a": 1}
+        ),
+    }
     dump = ADump(users=users, indexes={DEV: a_stage(acl_pkg_read=["ann"], odd="x", bases=["no/where"])})
 
     do_export(a_filled_server(tmp_path, dump), tmp_path / "dump")
@@ -266,6 +272,24 @@ def test_the_server_may_run_meanwhile(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert health == 200
     assert f"ann/dev/pkg/1.0/{WHEEL.filename}" in tree(tmp_path / "dump")
+
+
+def test_a_disk_that_is_too_small_is_told_before_anything_is_copied(tmp_path: Path) -> None:
+    big = a_wheel("pkg", "1.0", payload=bytes(3 << 20))
+    file = a_file(big)
+    dump = ADump(indexes={DEV: a_stage(a_project(), [file])}, content={file["relpath"]: big.content})
+    server = a_filled_server(tmp_path, dump)
+    (tmp_path / "disk").mkdir()
+
+    done = mounted(
+        tmp_path / "disk", small_disk("1m"), "devpi-export", "--serverdir", str(server), str(tmp_path / "disk" / "dump")
+    )
+
+    assert done.returncode == 1
+    assert f"fatal: The files take 3.1 MB, the disk of {tmp_path / 'disk' / 'dump'} has 1.0 MB free: make room" in (
+        done.stderr
+    )
+    assert "copy file" not in done.stdout
 
 
 def test_a_full_disk_is_said_as_such_and_there_is_no_dump(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from stilton.domain.publishing import Kind
 from stilton.serverdir import ServerDir
 from tests.support.builders import a_wheel, an_sdist, metadata_of
 from tests.support.deadline import until
+from tests.support.mounts import mounted, read_only, small_disk
 from tests.support.server import BIN, a_server, clean_env, run
 from tests.upkeep.dumps import (
     DEV,
@@ -95,6 +96,7 @@ def test_another_version_of_the_format_is_refused(tmp_path: Path, version: str |
 
     assert done.status == 1
     assert done.err == f"fatal: incompatible dumpversion: {version!r}\n"
+    assert done.out == ""
     assert not (tmp_path / "server").exists()
 
 
@@ -104,6 +106,7 @@ def test_a_folder_without_a_dump_is_refused_with_what_could_be_meant(tmp_path: P
     assert done.status == 1
     assert "is no dump, or its export did not finish" in done.err
     assert "--index USER/NAME" in done.err
+    assert done.out == ""
     assert not (tmp_path / "server").exists()
 
 
@@ -118,6 +121,55 @@ def test_a_damaged_dump_is_refused_in_words(tmp_path: Path, text: str) -> None:
     assert not (tmp_path / "server").exists()
 
 
+def test_a_dump_that_cannot_be_read_is_refused_before_anything_else_is_said(tmp_path: Path) -> None:
+    (tmp_path / "dataindex.json").mkdir()
+
+    done = do_import(tmp_path / "server", tmp_path)
+
+    assert (done.status, done.out) == (1, "")
+    assert done.err == f"fatal: {tmp_path / 'dataindex.json'} cannot be read: Is a directory.\n"
+    assert not (tmp_path / "server").exists()
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_anything_else_is_said(tmp_path: Path) -> None:
+    dump = with_wheel().write(tmp_path / "dump")
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "disk").mkdir()
+    disk = tmp_path / "disk"
+
+    done = do_import(tmp_path / "file" / "server", dump)
+    fixed = mounted(disk, read_only(disk), "devpi-import", "--serverdir", str(disk / "server"), str(dump))
+
+    assert (done.status, done.out) == (1, "")
+    assert done.err == (
+        f"fatal: The folder {tmp_path / 'file' / 'server'} cannot be written: {tmp_path / 'file'} is no folder.\n"
+    )
+    assert (fixed.returncode, fixed.stdout) == (1, "")
+    assert f"fatal: The folder {disk / 'server'} cannot be written" in fixed.stderr
+
+
+def test_a_password_hash_that_is_none_is_refused_before_anything_else_is_said(tmp_path: Path) -> None:
+    done = do_import(tmp_path / "server", with_wheel().write(tmp_path / "dump"), "--root-passwd-hash", "x")
+
+    assert (done.status, done.out) == (1, "")
+    assert not (tmp_path / "server").exists()
+
+
+def test_a_disk_that_is_too_small_is_told_before_anything_is_copied(tmp_path: Path) -> None:
+    big = a_wheel("pkg", "1.0", payload=bytes(3 << 20))
+    file = a_file(big)
+    dump = ADump(indexes={DEV: a_stage(a_project(), [file])}, content={file["relpath"]: big.content})
+    folder = dump.write(tmp_path / "dump")
+    (tmp_path / "disk").mkdir()
+    server = tmp_path / "disk" / "server"
+
+    done = mounted(tmp_path / "disk", small_disk("1m"), "devpi-import", "--serverdir", str(server), str(folder))
+
+    assert done.returncode == 1
+    assert f"fatal: The files take 3.1 MB, the disk of {server} has 1.0 MB free: make room" in done.stderr
+    assert do_import(server, folder).status == 0
+
+
 def test_a_server_that_is_there_is_refused_and_left_alone(tmp_path: Path) -> None:
     run("devpi-init", "--serverdir", str(tmp_path / "server"), "--no-root-pypi")
     before = (tmp_path / "server" / ".nodeinfo").read_bytes()
@@ -125,7 +177,8 @@ def test_a_server_that_is_there_is_refused_and_left_alone(tmp_path: Path) -> Non
     done = do_import(tmp_path / "server", with_wheel().write(tmp_path / "dump"))
 
     assert done.status == 1
-    assert f"The path '{tmp_path / 'server'}' already contains devpi-server data." in done.err
+    assert done.err.startswith(f"fatal: The path '{tmp_path / 'server'}' already contains devpi-server data.")
+    assert done.out == ""
     assert (tmp_path / "server" / ".nodeinfo").read_bytes() == before
     assert keys_in(tmp_path / "server") is None
 
@@ -860,6 +913,7 @@ def test_an_import_that_runs_keeps_a_second_one_out(tmp_path: Path) -> None:
 
     assert done.status == 1
     assert f"is in use by process {os.getpid()}" in done.err
+    assert done.out == ""
 
 
 def test_a_project_without_releases_is_kept(tmp_path: Path) -> None:

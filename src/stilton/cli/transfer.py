@@ -96,17 +96,24 @@ def _dump(serverdir: Path, folder: Path, flags: dict[str, Any]) -> list[str]:
     """Import a dump; what was left out. Raises SetupError, StorageTrouble."""
     from stilton.accounts import setup  # noqa: PLC0415
     from stilton.cli.progress import Teller  # noqa: PLC0415
-    from stilton.upkeep import dump, imports  # noqa: PLC0415
+    from stilton.upkeep import dump, imports, space  # noqa: PLC0415
     from stilton.upkeep.staging import Staging  # noqa: PLC0415
 
     tell = Teller()
-    tell.line(f"reading json: {folder / dump.INDEX_NAME}")
-    source = dump.read(folder)
-    skipped = frozenset(flags["skip_import_type"])
-    wanted = imports.plan(source, setup.bounded_hash, skipped=skipped, keep_going=flags["keep_going"], tell=tell)
-    staging = Staging(serverdir, source.identity)
+    staging = Staging(serverdir)
+    staging.check_new()
+    first_rows = _first_rows(flags)
     try:
-        engine = staging.open(_first_rows(flags), now=time.time)
+        text = dump.text(folder)
+        staging.expect(dump.identity(text))
+        tell.line(f"reading json: {folder / dump.INDEX_NAME}")
+        wanted = imports.plan(
+            dump.read(folder, text), setup.bounded_hash,
+            skipped=frozenset(flags["skip_import_type"]), keep_going=flags["keep_going"], tell=tell,
+        )  # fmt: skip
+        if not flags["hard_links"]:
+            space.check(serverdir, imports.needed_bytes(wanted, staging.place.blobs))
+        engine = staging.open(first_rows, now=time.time)
         if staging.resumed:
             tell.notice("an import of this dump was interrupted: going on with it")
         try:

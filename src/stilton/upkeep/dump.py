@@ -9,11 +9,13 @@ DUMP/USER/INDEX/+stilton-1/SHA256.provenance                 ours, below the key
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from stilton.domain.errors import SetupError
+
+T = TypeVar("T")
 
 VERSIONS = ("1", "2")
 INDEX_NAME = "dataindex.json"
@@ -129,15 +131,11 @@ class Source(msgspec.Struct, frozen=True):
         return self.folder / INDEX_NAME
 
 
-def read(folder: Path) -> Source:
-    """Read the dump in `folder`. Raises SetupError."""
+def text(folder: Path) -> bytes:
+    """What is in the `dataindex.json` of a dump whose version is known. Raises SetupError."""
     file = folder / INDEX_NAME
     try:
-        text = file.read_bytes()
-        version = msgspec.json.decode(text, type=_Version).dumpversion
-        if str(version) not in VERSIONS:
-            raise SetupError(f"incompatible dumpversion: {version!r}")
-        return Source(folder, msgspec.json.decode(text, type=Dump), hashlib.sha256(text).hexdigest())
+        found = file.read_bytes()
     except FileNotFoundError:
         raise SetupError(
             f"There is no {file}: {folder} is no dump, or its export did not finish. "
@@ -145,8 +143,20 @@ def read(folder: Path) -> Source:
         ) from None
     except OSError as error:
         raise SetupError(f"{file} cannot be read: {error.strerror}.") from error
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise SetupError(f"{file} is no dump: {error}. Was it edited by hand?") from error
+    version = _decoded(file, found, _Version).dumpversion
+    if str(version) not in VERSIONS:
+        raise SetupError(f"incompatible dumpversion: {version!r}")
+    return found
+
+
+def read(folder: Path, found: bytes) -> Source:
+    """The dump in `folder`, of its `text`. Raises SetupError."""
+    return Source(folder, _decoded(folder / INDEX_NAME, found, Dump), identity(found))
+
+
+def identity(found: bytes) -> str:
+    """The same for the same text."""
+    return hashlib.sha256(found).hexdigest()
 
 
 def written(dump: Dump) -> bytes:
@@ -156,3 +166,11 @@ def written(dump: Dump) -> bytes:
 
 class _Version(msgspec.Struct):
     dumpversion: str | int | None = None
+
+
+def _decoded(file: Path, found: bytes, kind: type[T]) -> T:
+    """Raises SetupError."""
+    try:
+        return msgspec.json.decode(found, type=kind)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise SetupError(f"{file} is no dump: {error}. Was it edited by hand?") from error

@@ -4,9 +4,11 @@ The database is read in one snapshot, bytes never change: the server may run mea
 written last, so what is half there is never taken for a dump; run again, the export goes on.
 """
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -17,7 +19,7 @@ from stilton.db.database import connect
 from stilton.domain.errors import Invalid, Missing, SetupError
 from stilton.domain.names import IndexName
 from stilton.serverdir import ServerDir
-from stilton.upkeep import copies, dump, stocktaking
+from stilton.upkeep import copies, dump, space, stocktaking
 from stilton.upkeep.dump import Dump
 from stilton.upkeep.stocktaking import Shipment, Stocktaking
 from stilton.upkeep.telling import Telling
@@ -38,6 +40,8 @@ def export(serverdir: Path, folder: Path, *, mirrored: bool, link: bool, tell: T
             with engine.connect() as connection:
                 connection.exec_driver_sql("BEGIN")
                 found = stocktaking.take(connection, mirrored=mirrored)
+            if not link:
+                space.check(folder, _needed_bytes(found, folder, place))
             _Export(folder, place, engine, link=link, tell=tell).run(found)
         finally:
             engine.dispose()
@@ -142,6 +146,17 @@ def _claim(folder: Path, tell: Telling) -> None:
         tell.line(f"creating {folder}")
         folder.mkdir(parents=True)
     (folder / MARKER).touch()
+
+
+def _needed_bytes(found: Stocktaking, folder: Path, place: ServerDir) -> int:
+    """What copies take of the disk: of what is not there yet, whole or not."""
+    sizes = 0
+    for shipment in chain.from_iterable(found.shipments.values()):
+        # What is missing here is told when it is its turn.
+        with contextlib.suppress(OSError):
+            if not (folder / shipment.relpath).exists():
+                sizes += place.blobs.path(shipment.digest).stat().st_size
+    return sizes
 
 
 def _without(document: Dump, gone: set[str]) -> Dump:

@@ -4,6 +4,7 @@ Bytes are copied and hashed by some threads, rows written a batch at a time. Wha
 run goes on with the first file that has no row: a row is written after its bytes are on the disk.
 """
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -53,8 +54,6 @@ def plan(
     source: Source, bounded: Callable[[str], str], *, skipped: frozenset[str], keep_going: bool, tell: Telling
 ) -> Plan:
     """Look through the whole dump before anything is written. `bounded`: as `manifest.users`. Raises SetupError."""
-    tell.line(f"******** Importing packages from {source.folder} **********")
-    _tell_numbers(source, tell)
     if wrong := manifest.wrong(source.dump, skipped):
         hint = f"You could also try to edit {source.index_file} manually to fix the above errors."
         raise SetupError("\n".join([*wrong, hint]))
@@ -69,10 +68,24 @@ def plan(
     wanted = Plan(
         source, skipped, keep_going, found, indexes, manifest.index_keys(indexes), manifest.users(source.dump, bounded)
     )
+    tell.line(f"******** Importing packages from {source.folder} **********")
+    _tell_numbers(source, tell)
     notices = [user.notices for user in wanted.users] + [keys.notices for keys in wanted.keys.values()]
     for notice in chain(*notices, *(catalogue.notices for catalogue in found.values())):
         tell.notice(notice)
     return wanted
+
+
+def needed_bytes(wanted: Plan, blobs: LocalBlobs) -> int:
+    """What copies of the files take of the disk, at least: of those whose hash is known and that are not here."""
+    sizes: dict[str, int] = {}
+    for file in chain.from_iterable(catalogue.files for catalogue in wanted.catalogues.values()):
+        digest = file.hashes.get("sha256")
+        if digest is not None and digest not in sizes and not blobs.has(digest):
+            # What is missing is told when it is its turn.
+            with contextlib.suppress(OSError):
+                sizes[digest] = (wanted.source.folder / file.dumped.relpath).lstat().st_size
+    return sum(sizes.values())
 
 
 class Import:

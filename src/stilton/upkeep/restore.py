@@ -16,9 +16,8 @@ import msgspec
 from stilton.db import migrate, snapshots
 from stilton.domain.errors import SetupError
 from stilton.serverdir import ServerDir
-from stilton.upkeep import apart
+from stilton.upkeep import apart, space
 from stilton.upkeep.carrier import Carrier
-from stilton.upkeep.space import Space
 from stilton.upkeep.telling import Telling
 from stilton.upkeep.threads import JOBS, in_order
 from stilton.upkeep.vault import Snapshot, Vault, needed, sha256, sync_folder
@@ -61,7 +60,7 @@ def check(vault: Vault, snapshot: Snapshot, place: ServerDir, wish: Wish) -> Non
     """What can be known before anything is written. Raises SetupError."""
     migrate.refuse_newer(snapshot.database, snapshot.manifest.schema)
     apart.check_restore(vault.path, place.path)
-    place.check_free(_task(snapshot))
+    place.check_begin(_task(snapshot))
     if snapshot.manifest.missing and not wish.incomplete:
         raise SetupError(_of_lost(vault, snapshot, snapshot.manifest.missing))
     _check_room(vault, snapshot, place, wish)
@@ -127,12 +126,7 @@ def _check_room(vault: Vault, snapshot: Snapshot, place: ServerDir, wish: Wish) 
     if not is_linked:
         brought = sum(_size(place.blobs.path(digest)) for digest in snapshot.digests()) if disk == real else 0
         needed += max(snapshot.manifest.bytes - brought, 0)
-    free = Space(disk, 0).room().free
-    if needed > free:
-        raise SetupError(
-            f"The disk of {place.path} has {free / 1e6:,.1f} MB free, this restore needs {needed / 1e6:,.1f} MB: "
-            "make room, or name a --serverdir on another disk."
-        )
+    space.check(place.path, needed)
 
 
 def _size(path: Path) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from stilton.domain.errors import SetupError
 from stilton.domain.share import Share
 
 log = logging.getLogger(__name__)
@@ -18,6 +19,23 @@ class Room(msgspec.Struct, frozen=True):
     total: int
 
 
+def check(folder: Path, needed_bytes: int) -> None:
+    """Whether the disk of a folder, which may not be there yet, has room for so much. Raises SetupError."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    free = room_of(there).free
+    if needed_bytes > free:
+        raise SetupError(
+            f"The files take {_megabytes(needed_bytes)}, the disk of {folder} has {_megabytes(free)} free: "
+            "make room there, or name another disk. Nothing was copied."
+        )
+
+
+def room_of(folder: Path) -> Room:
+    """As of now. One system call."""
+    status = os.statvfs(folder)
+    return Room(status.f_bavail * status.f_frsize, status.f_blocks * status.f_frsize)
+
+
 class Space:
     """The disk that `folder` is on. `min_free`: what mirrors leave free, in bytes or a share; 0: they fill it."""
 
@@ -28,8 +46,7 @@ class Space:
 
     def room(self) -> Room:
         """As of now. One system call."""
-        status = os.statvfs(self._folder)
-        return Room(status.f_bavail * status.f_frsize, status.f_blocks * status.f_frsize)
+        return room_of(self._folder)
 
     @property
     def min_free_bytes(self) -> int:
@@ -63,3 +80,7 @@ class Space:
             return
         self._was_low = text is not None
         log.warning("%s", text or "The disk has room again, mirrors keep files")
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1_000_000:.1f} MB"

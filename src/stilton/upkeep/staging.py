@@ -20,23 +20,31 @@ ROOT = "root"
 
 
 class Staging:
-    """A new server at `path`, made from the dump of this identity. `resumed`: an earlier import left something."""
+    """A new server at `path`. `resumed`: an earlier import of the same dump left something."""
 
-    def __init__(self, path: Path, identity: str) -> None:
-        self._task = f"import of the dump {identity}"
+    def __init__(self, path: Path) -> None:
+        self._task = ""
         self.place = ServerDir(path)
         self.resumed = False
 
-    def open(self, fill: Callable[[Transaction], None], *, now: Callable[[], float]) -> Engine:
-        """Begin, or go on; `fill` writes the first rows. Raises SetupError when something else is here, StorageTrouble.
-
-        The caller disposes of the engine.
-        """
+    def check_new(self) -> None:
+        """Raises SetupError when a server is here already."""
         if self.place.has_data():
             raise SetupError(
                 f"The path '{self.place.path}' already contains devpi-server data. An import makes a new server: "
                 "name another --serverdir, or say --index USER/NAME to add a folder of release files to this one."
             )
+
+    def expect(self, identity: str) -> None:
+        """It is to be made from the dump of this identity; nothing is made yet. Raises SetupError when it cannot be."""
+        self._task = f"import of the dump {identity}"
+        self.place.check_begin(self._task)
+
+    def open(self, fill: Callable[[Transaction], None], *, now: Callable[[], float]) -> Engine:
+        """Begin what is expected, or go on; `fill` writes the first rows. Raises SetupError, StorageTrouble.
+
+        The caller disposes of the engine.
+        """
         self.place.begin(self._task, uuid.uuid4().hex)
         try:
             self.place.blobs.create()
