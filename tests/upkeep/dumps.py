@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from sqlalchemy import Connection
 
 from stilton.cli.transfer import export, import_
@@ -40,13 +40,18 @@ class Done:
 
 
 def do_import(serverdir: Path, folder: Path, *arguments: str) -> Done:
-    done = CliRunner().invoke(import_, ["--serverdir", str(serverdir), *arguments, str(folder)])
-    return Done(done.exit_code, done.stdout, done.stderr)
+    return _done(CliRunner().invoke(import_, ["--serverdir", str(serverdir), *arguments, str(folder)]))
 
 
 def do_export(serverdir: Path, folder: Path, *arguments: str) -> Done:
-    done = CliRunner().invoke(export, ["--serverdir", str(serverdir), *arguments, str(folder)])
-    return Done(done.exit_code, done.stdout, done.stderr)
+    return _done(CliRunner().invoke(export, ["--serverdir", str(serverdir), *arguments, str(folder)]))
+
+
+def _done(result: Result) -> Done:
+    """Raises what would have been a traceback."""
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Done(result.exit_code, result.stdout, result.stderr)
 
 
 @dataclass

@@ -43,6 +43,11 @@ def published(connection: Connection, stage: IndexName) -> set[Identity]:
     return {(row.project, row.kind, row.filename) for row in rows}
 
 
+def paths(connection: Connection, stage: IndexName) -> set[str]:
+    """Where a private index has files, below it."""
+    return set(connection.scalars(select(files.c.path).where(files.c.stage == stage, files.c.gone_at.is_(None))))
+
+
 def cached(connection: Connection, mirror: IndexName) -> set[Identity]:
     """Which files a mirror has."""
     rows = connection.execute(select(held.c.project, held.c.path).where(_kept_by(mirror)))

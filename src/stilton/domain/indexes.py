@@ -127,10 +127,22 @@ def mirror_config(index: Index, *, cache_expiry_s: float, networks: tuple[str, .
 def mirror_url(value: object, index: str) -> str:
     """Check a `mirror_url`. Raises SetupError that does not repeat credentials."""
     text = str(value)
-    if not _is_web(text):
+    if not is_web(text):
         shown = _BEFORE_AT.sub(r"\1", text)
         raise SetupError(f"mirror_url of {index} is {shown!r}: it must name a host and start with http:// or https://")
     return text
+
+
+def is_web(url: str) -> bool:
+    """Whether it is an address of the web that names a host."""
+    if not url.isprintable() or " " in url or "\\" in url:
+        return False
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def boolean(value: object) -> bool:
@@ -154,17 +166,6 @@ def public_keys(index: Index) -> dict[str, Any]:
     if "mirror_url" in keys:
         keys["mirror_url"] = without_credentials(str(keys["mirror_url"]))
     return keys
-
-
-def _is_web(url: str) -> bool:
-    if not url.isprintable() or " " in url or "\\" in url:
-        return False
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def _seconds(value: object, default: float, index: str) -> float:

@@ -13,10 +13,11 @@ import msgspec
 from stilton.domain import metadata
 from stilton.domain.errors import BadName, Invalid
 from stilton.domain.files import HASH_CHARS
-from stilton.domain.names import IndexName, ProjectName, is_safe_filename, project_name, version_of
+from stilton.domain.names import IndexName, ProjectName, project_name, version_of
 from stilton.domain.publishing import DOCS_SUFFIX, Kind
 from stilton.domain.versions import MAX_CHARS, canonical
-from stilton.upkeep.dump import DumpedFile, DumpedIndex, Entry
+from stilton.upkeep import extras
+from stilton.upkeep.dump import DumpedFile, DumpedIndex, Entry, IndexExtra
 
 _ORDER = {Kind.RELEASE: 0, Kind.DOCS: 1, Kind.TOXRESULT: 2}
 """Test results need their distributions to be there."""
@@ -41,11 +42,14 @@ class Incoming(msgspec.Struct, frozen=True):
 class Catalogue(msgspec.Struct, frozen=True):
     """One index's contents. `releases`: metadata by project and version, versions as they will be spelled.
 
+    `extra`: what devpi does not keep of the index, as far as it can be so.
+
     `notices`: what is another here than there. `left_out`: what cannot be taken, with the reason.
     """
 
     releases: dict[ProjectName, dict[str, dict[str, Any]]]
     files: list[Incoming]
+    extra: IndexExtra
     notices: list[str]
     left_out: list[str]
 
@@ -60,7 +64,7 @@ class _Cataloguing:
 
     def __init__(self, index: IndexName) -> None:
         self._index = index
-        self._found = Catalogue({}, [], [], [])
+        self._found = Catalogue({}, [], IndexExtra(projects={}, gone=[]), [], [])
         self._spelled: dict[ProjectName, dict[str, str]] = {}
 
     def done(self, index: DumpedIndex) -> Catalogue:
@@ -74,13 +78,41 @@ class _Cataloguing:
             self._found.releases.setdefault(project, {})
             for key, keys in versions.items():
                 self._add_release(project, key, keys or {})
-        for dumped in index.files:
-            try:
-                self._found.files.append(self._incoming(dumped))
-            except (Invalid, BadName) as error:
-                self._found.left_out.append(f"{dumped.relpath}: {error}")
+        self._add_files(index)
+        if isinstance(index.extra, IndexExtra):
+            self._add_extra(index.extra)
         self._found.files.sort(key=lambda file: _ORDER[file.kind])
         return self._found
+
+    def _add_files(self, index: DumpedIndex) -> None:
+        known: set[tuple[str, str, str]] = set()
+        # Of a mirror there may be two of a name, when upstream changed one.
+        several = index.indexconfig.get("type") == "mirror"
+        for dumped in index.files:
+            try:
+                incoming = self._incoming(dumped)
+            except (Invalid, BadName) as error:
+                self._found.left_out.append(f"{dumped.relpath}: {error}")
+                continue
+            if incoming.identity in known and not several:
+                self._found.left_out.append(f"{dumped.relpath}: another file of this name is on the index")
+                continue
+            known.add(incoming.identity)
+            self._found.files.append(incoming)
+
+    def _add_extra(self, extra: IndexExtra) -> None:
+        for name, project in extra.projects.items():
+            try:
+                extras.check_project(name, project)
+                self._found.extra.projects[name] = project
+            except Invalid as error:
+                self._found.notices.append(f"{self._index}: the state of {name[:50]!r} is left out: {error}")
+        for file in extra.gone:
+            try:
+                extras.check_gone(file)
+                self._found.extra.gone.append(file)
+            except Invalid as error:
+                self._found.notices.append(f"{self._index}: that {file.filename[:50]!r} is gone is left out: {error}")
 
     def _add_release(self, project: ProjectName, key: str, given: Mapping[str, Any]) -> None:
         version = _text(given.get("version"))
@@ -108,7 +140,7 @@ class _Cataloguing:
     def _incoming(self, dumped: DumpedFile) -> Incoming:
         """Raises Invalid, BadName."""
         place = PurePosixPath(dumped.relpath)
-        if place.is_absolute() or not place.parts or not all(map(is_safe_filename, place.parts)):
+        if not extras.is_inside(dumped.relpath):
             raise Invalid("it is not inside the dump, or its name is none that a file can have")
         try:
             kind = Kind(dumped.type)
@@ -117,6 +149,8 @@ class _Cataloguing:
         project = project_name(dumped.projectname)
         if project not in self._found.releases:
             raise Invalid(f"its project {dumped.projectname!r} is not among the projects of its index")
+        if dumped.extra is not None:
+            extras.check_file(dumped.extra, place.name)
         version = _check_version(self._version(dumped, project, _stated(dumped, kind, project)))
         return Incoming(dumped, project, version, kind, place.name, _hashes(dumped.entrymapping))
 

@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 VERSIONS = ("1", "2")
 INDEX_NAME = "dataindex.json"
+MAX_DEPTH = 100
+"""Of lists in lists: far below what Python can write again."""
 OURS = "stilton-1"
 """The key, and the folder, of what devpi's format has no place for."""
 
@@ -112,8 +114,8 @@ class Dump(msgspec.Struct, frozen=True, kw_only=True):
     """`dataindex.json`. Keys that are not read here (uuid, secret) mean nothing on another server."""
 
     dumpversion: str | int
-    pythonversion: list[Any] = []
-    devpi_server: str = ""
+    pythonversion: Any = ()
+    devpi_server: Any = ""
     users: dict[str, dict[str, Any]]
     indexes: dict[str, DumpedIndex]
 
@@ -151,7 +153,10 @@ def text(folder: Path) -> bytes:
 
 def read(folder: Path, found: bytes) -> Source:
     """The dump in `folder`, of its `text`. Raises SetupError."""
-    return Source(folder, _decoded(folder / INDEX_NAME, found, Dump), identity(found))
+    dump = _decoded(folder / INDEX_NAME, found, Dump)
+    if not _is_flat(_free_parts(dump), MAX_DEPTH):
+        raise SetupError(f"{folder / INDEX_NAME} is no dump: something in it is nested more than {MAX_DEPTH} deep.")
+    return Source(folder, dump, identity(found))
 
 
 def identity(found: bytes) -> str:
@@ -174,3 +179,15 @@ def _decoded(file: Path, found: bytes, kind: type[T]) -> T:
         return msgspec.json.decode(found, type=kind)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise SetupError(f"{file} is no dump: {error}. Was it edited by hand?") from error
+
+
+def _free_parts(dump: Dump) -> list[Any]:
+    """What may be any JSON."""
+    indexes = dump.indexes.values()
+    logs = [file.log for index in indexes for file in index.files]
+    return [dump.users, [(index.indexconfig, index.projects) for index in indexes], logs]
+
+
+def _is_flat(value: object, depth: int) -> bool:
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return depth > 0 and all(_is_flat(each, depth - 1) for each in inside if not isinstance(each, str))

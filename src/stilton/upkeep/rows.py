@@ -18,8 +18,9 @@ from stilton.domain import metadata, publishing
 from stilton.domain.errors import Missing
 from stilton.domain.files import File, path_of
 from stilton.domain.holdings import Held
+from stilton.domain.indexes import is_web
 from stilton.domain.names import IndexName, is_wheel
-from stilton.domain.publishing import Kind, StageFile
+from stilton.domain.publishing import Kind, Log, StageFile
 from stilton.mirror.wheels import read_metadata
 from stilton.upkeep.catalogues import Incoming
 from stilton.upkeep.copies import Copied
@@ -82,7 +83,7 @@ def put_published(tx: Transaction, stage: IndexName, arrived: Arrived, keys: Map
         requires_python=_requires(arrived, keys),
         yanked=extra.yanked,
         for_path=None if of is None else of.path,
-        log=[publishing.entry("upload", IMPORTER, uploaded_at, dst=stage)] if log is None else log,
+        log=[publishing.entry("upload", IMPORTER, uploaded_at, dst=stage)] if log is None else _counted(log),
     ))  # fmt: skip
 
 
@@ -104,7 +105,7 @@ def listed(incoming: Incoming, keys: Mapping[str, Any]) -> File:
     yanked = keys.get("yanked")
     return File(
         filename=incoming.filename,
-        url=entry.url or "",
+        url=entry.url if entry.url and is_web(entry.url) else "",
         hashes=_upstreams_hashes(incoming),
         requires_python=keys.get("requires_python") or None,
         yanked=yanked if isinstance(yanked, str) else bool(yanked),
@@ -141,6 +142,11 @@ def _requires(arrived: Arrived, keys: Mapping[str, Any]) -> str | None:
     if arrived.incoming.kind is not Kind.RELEASE:
         return None
     return arrived.requires_python or keys.get("requires_python") or None
+
+
+def _counted(log: Log) -> Log:
+    """Without lines whose count of overwrites is no number: the next overwrite adds to it."""
+    return [line for line in log if isinstance(line.get("count", 0), int)]
 
 
 def _moment(date: str | None) -> float | None:

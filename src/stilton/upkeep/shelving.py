@@ -21,7 +21,7 @@ from stilton.domain.names import IndexName, ProjectName
 from stilton.domain.publishing import Kind, Release, StageFile
 from stilton.upkeep import rows
 from stilton.upkeep.catalogues import Catalogue
-from stilton.upkeep.dump import DumpedIndex, FileExtra, GoneFile, IndexExtra, ProjectExtra
+from stilton.upkeep.dump import DumpedIndex, FileExtra, GoneFile, ProjectExtra
 from stilton.upkeep.rows import Arrived
 
 NEVER_CHECKED = 0.0
@@ -48,16 +48,16 @@ def shelf(name: IndexName, index: DumpedIndex, catalogue: Catalogue, *, at: floa
     """That of an index of the dump. `at`: when it is imported, Unix seconds."""
     if index.indexconfig.get("type") == "mirror":
         return MirrorShelf(name, catalogue, at)
-    return StageShelf(name, catalogue, index.extra if isinstance(index.extra, IndexExtra) else IndexExtra(), at)
+    return StageShelf(name, catalogue, at)
 
 
 class StageShelf:
-    """A private index. `extra`: what only our own dumps know."""
+    """A private index."""
 
-    def __init__(self, name: IndexName, catalogue: Catalogue, extra: IndexExtra, at: float) -> None:
+    def __init__(self, name: IndexName, catalogue: Catalogue, at: float) -> None:
         self._name = name
         self._catalogue = catalogue
-        self._extra = extra
+        self._extra = catalogue.extra
         self._at = at
 
     def here(self, connection: Connection) -> set[Identity]:
@@ -93,8 +93,10 @@ class StageShelf:
             if extra.gone_at is not None and name not in self._catalogue.releases:
                 gone = HostedProject(ProjectName(name), _status(extra), gone=True)
                 stages.put_project(tx, self._name, gone, now=extra.gone_at)
+        live = inventory.paths(tx.sql, self._name)
         for file in self._extra.gone:
-            stages.put_file(tx, self._name, _gone(file))
+            if file.path not in live:
+                stages.put_file(tx, self._name, _gone(file))
 
 
 class MirrorShelf:
