@@ -38,6 +38,7 @@ from tests.upkeep.dumps import (
 )
 
 AT = 1_700_000_000.25
+TRAIL = "+stilton-1/audit.jsonl"
 PYPI = IndexName("root/pypi")
 PKG = ProjectName("pkg")
 
@@ -96,7 +97,7 @@ def test_the_layout_is_devpis(tmp_path: Path) -> None:
     result_place = f"ann/dev/pkg/sha256={WHEEL.sha256}/{WHEEL.filename}.toxresult-20200101000000-0"
     assert done.status == 0, done.err
     assert tree(tmp_path / "dump").keys() == {
-        "dataindex.json", f"ann/dev/pkg/1.0/{WHEEL.filename}", "ann/dev/pkg-1.0.doc.zip", result_place,
+        "dataindex.json", f"ann/dev/pkg/1.0/{WHEEL.filename}", "ann/dev/pkg-1.0.doc.zip", result_place, TRAIL,
     }  # fmt: skip
     document = index_of(tmp_path / "dump")
     assert document["dumpversion"] == "2"
@@ -304,7 +305,7 @@ def test_a_full_disk_is_said_as_such_and_there_is_no_dump(tmp_path: Path) -> Non
     assert full.returncode == 1
     assert "run the same command again" in full.stderr
     assert "Traceback" not in full.stderr
-    assert [path for path in tree(tmp_path / "dump") if path != MARKER] == []
+    assert [path for path in tree(tmp_path / "dump") if path not in (MARKER, TRAIL)] == []
     assert do_export(server, tmp_path / "dump").status == 0
 
 

@@ -6,6 +6,7 @@ of one that is there.
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +114,7 @@ def _dump(serverdir: Path, folder: Path, flags: dict[str, Any]) -> list[str]:
         )  # fmt: skip
         if not flags["hard_links"]:
             space.check(serverdir, imports.needed_bytes(wanted, staging.place.blobs))
-        engine = staging.open(first_rows, now=time.time)
+        engine = staging.open([partial(imports.begin, wanted=wanted), first_rows], now=time.time)
         if staging.resumed:
             tell.notice("an import of this dump was interrupted: going on with it")
         try:

@@ -4,9 +4,10 @@ A row is written in the transaction of its change: neither is there without the 
 """
 
 import json
-from collections.abc import Callable
-from typing import Concatenate, ParamSpec, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
+import msgspec
 from sqlalchemy import Connection, RowMapping, func, insert, select
 
 from stilton.db.database import Transaction
@@ -62,6 +63,23 @@ def entries(connection: Connection, wanted: Wanted) -> list[Entry]:
     if wanted.until is not None:
         statement = statement.where(audit.c.at < wanted.until)
     return [_entry(row) for row in connection.execute(statement).mappings()]
+
+
+def all_entries(connection: Connection) -> Iterator[Entry]:
+    """Every entry, the oldest first."""
+    rows = connection.execution_options(yield_per=1000).execute(select(audit).order_by(audit.c.id))
+    return map(_entry, rows.mappings())
+
+
+def put(tx: Transaction, old: Sequence[Entry]) -> None:
+    """Add entries of another server's log, each as it was; they get numbers of this one."""
+    if old:
+        tx.sql.execute(_NOTE, [row(entry) for entry in old])
+
+
+def row(entry: Entry) -> dict[str, Any]:
+    """As a row, without its number."""
+    return {**msgspec.structs.asdict(entry), "id": None, "detail": json.dumps(entry.detail)}
 
 
 def _entry(row: RowMapping) -> Entry:

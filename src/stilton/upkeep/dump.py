@@ -5,6 +5,7 @@ DUMP/USER/INDEX/PROJECT/VERSION/FILE                         release files
 DUMP/USER/INDEX/PROJECT-VERSION.doc.zip                      documentation
 DUMP/USER/INDEX/PROJECT/sha256=…/FILE.toxresult-TIME-N       test results
 DUMP/USER/INDEX/+stilton-1/SHA256.provenance                 ours, below the key `stilton-1`; devpi ignores both
+DUMP/+stilton-1/audit.jsonl                                  ours (`trail`)
 """
 
 import hashlib
@@ -110,6 +111,12 @@ class DumpedIndex(msgspec.Struct, frozen=True, kw_only=True):
     extra: IndexExtra | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name=OURS)
 
 
+class DumpExtra(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What devpi does not keep of a server. `audit_sha256`: of the audit log beside (`trail`)."""
+
+    audit_sha256: str | None = None
+
+
 class Dump(msgspec.Struct, frozen=True, kw_only=True):
     """`dataindex.json`. Keys that are not read here (uuid, secret) mean nothing on another server."""
 
@@ -118,6 +125,7 @@ class Dump(msgspec.Struct, frozen=True, kw_only=True):
     devpi_server: Any = ""
     users: dict[str, dict[str, Any]]
     indexes: dict[str, DumpedIndex]
+    extra: DumpExtra | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name=OURS)
 
 
 class Source(msgspec.Struct, frozen=True):

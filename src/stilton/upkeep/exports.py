@@ -19,7 +19,7 @@ from stilton.db.database import connect
 from stilton.domain.errors import Invalid, Missing, SetupError
 from stilton.domain.names import IndexName
 from stilton.serverdir import ServerDir
-from stilton.upkeep import copies, dump, space, stocktaking
+from stilton.upkeep import copies, dump, space, stocktaking, trail
 from stilton.upkeep.dump import Dump
 from stilton.upkeep.stocktaking import Shipment, Stocktaking
 from stilton.upkeep.telling import Telling
@@ -40,6 +40,9 @@ def export(serverdir: Path, folder: Path, *, mirrored: bool, link: bool, tell: T
             with engine.connect() as connection:
                 connection.exec_driver_sql("BEGIN")
                 found = stocktaking.take(connection, mirrored=mirrored)
+                found = msgspec.structs.replace(
+                    found, dump=msgspec.structs.replace(found.dump, extra=trail.write(connection, folder))
+                )
             if not link:
                 space.check(folder, _needed_bytes(found, folder, place))
             _Export(folder, place, engine, link=link, tell=tell).run(found)

@@ -37,8 +37,12 @@ class Loose(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """`overlooked`: files that are no release files, and hidden ones. `left_out`: what cannot be read, with why."""
+    """What is in a folder of this name.
 
+    `overlooked`: files that are no release files, and hidden ones. `left_out`: what cannot be read, with why.
+    """
+
+    folder: str
     layout: str
     files: list[Loose]
     overlooked: int
@@ -52,7 +56,7 @@ def look(folder: Path, layout: str | None) -> Found:
     layout = layout or _layout(folder)
     try:
         if layout == "bandersnatch":
-            return _bandersnatch(_web(folder))
+            return _bandersnatch(_web(folder), folder.absolute().name)
         return _loose(folder, layout)
     except OSError as error:
         raise SetupError(f"The folder {folder} cannot be read: {error.strerror}.") from error
@@ -73,10 +77,10 @@ def _web(folder: Path) -> Path:
 def _loose(folder: Path, layout: str) -> Found:
     every = list(_walk(folder)) if layout == "pypiserver" else [path for path in _listed(folder) if path.is_file()]
     files = [Loose(path=path) for path in every if _is_release(path)]
-    return Found(layout, files, len(every) - len(files), [])
+    return Found(folder.absolute().name, layout, files, len(every) - len(files), [])
 
 
-def _bandersnatch(web: Path) -> Found:
+def _bandersnatch(web: Path, name: str) -> Found:
     files: list[Loose] = []
     left_out: list[str] = []
     for page in _pages(web / "simple"):
@@ -92,7 +96,7 @@ def _bandersnatch(web: Path) -> Found:
                 left_out.append(f"{page}: {file.filename} is not below packages/")
             else:
                 files.append(_vouched(place, project, file))
-    return Found("bandersnatch", files, 0, left_out)
+    return Found(name, "bandersnatch", files, 0, left_out)
 
 
 def _pages(simple: Path) -> Iterator[Path]:

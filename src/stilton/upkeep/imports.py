@@ -16,15 +16,15 @@ import msgspec
 from sqlalchemy import Engine
 
 from stilton.blobs.local import LocalBlobs
-from stilton.db import accounts, inventory
+from stilton.db import accounts, audit, inventory
 from stilton.db.database import Transaction, write_now
 from stilton.domain.errors import Invalid, Missing, SetupError
 from stilton.domain.indexes import Index
 from stilton.domain.names import IndexName
-from stilton.upkeep import catalogues, manifest, rows, shelving
+from stilton.upkeep import catalogues, manifest, rows, shelving, trail
 from stilton.upkeep.catalogues import Catalogue, Incoming
 from stilton.upkeep.copies import Copier
-from stilton.upkeep.dump import DumpedIndex, Source
+from stilton.upkeep.dump import DumpedIndex, DumpExtra, Source
 from stilton.upkeep.indexkeys import Keys
 from stilton.upkeep.manifest import User
 from stilton.upkeep.rows import Arrived
@@ -48,6 +48,8 @@ class Plan(msgspec.Struct, frozen=True):
     indexes: dict[IndexName, DumpedIndex]
     keys: dict[IndexName, Keys]
     users: list[User]
+    has_trail: bool
+    left_out: list[str]
 
 
 def plan(
@@ -59,15 +61,17 @@ def plan(
         raise SetupError("\n".join([*wrong, hint]))
     indexes = manifest.indexes(source.dump, skipped)
     found = {name: catalogues.catalogue(name, index) for name, index in indexes.items()}
-    left_out = [text for catalogue in found.values() for text in catalogue.left_out]
+    has_trail, left_out = _looked_at_trail(source)
+    left_out += [text for catalogue in found.values() for text in catalogue.left_out]
     if left_out and not keep_going:
         raise SetupError(
             "\n".join([f"Some files weren't imported: {left_out[0]}", *left_out[1:]])
             + "\nNothing was imported. With --keep-going they are left out and listed at the end."
         )
     wanted = Plan(
-        source, skipped, keep_going, found, indexes, manifest.index_keys(indexes), manifest.users(source.dump, bounded)
-    )
+        source, skipped, keep_going, found, indexes, manifest.index_keys(indexes),
+        manifest.users(source.dump, bounded), has_trail, left_out,
+    )  # fmt: skip
     tell.line(f"******** Importing packages from {source.folder} **********")
     _tell_numbers(source, tell)
     notices = [user.notices for user in wanted.users] + [keys.notices for keys in wanted.keys.values()]
@@ -88,6 +92,21 @@ def needed_bytes(wanted: Plan, blobs: LocalBlobs) -> int:
     return sum(sizes.values())
 
 
+def begin(tx: Transaction, wanted: Plan) -> None:
+    """Before all else, once: the audit log of the server that the dump is of, and that it came here.
+
+    Raises SetupError when the log was changed meanwhile.
+    """
+    if wanted.has_trail:
+        try:
+            trail.put(tx, wanted.source.folder)
+        except Invalid as error:
+            raise SetupError(f"The audit log: {error}") from error
+    files = sum(len(catalogue.files) for catalogue in wanted.catalogues.values())
+    name = wanted.source.folder.absolute().name
+    audit.note(tx, trail.imported(name, len(wanted.users), len(wanted.indexes), files))
+
+
 class Import:
     """Carries out a plan, on a database and blobs that nobody else uses."""
 
@@ -100,7 +119,7 @@ class Import:
         self._copier = Copier(blobs, link=link, within=wanted.source.folder)
         self._tell = tell
         self._now = now
-        self._left_out = [text for catalogue in wanted.catalogues.values() for text in catalogue.left_out]
+        self._left_out = list(wanted.left_out)
 
     def run(self) -> list[str]:
         """Everything; what was left out. Raises SetupError, StorageTrouble."""
@@ -190,6 +209,18 @@ def batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
     """As many as are committed together."""
     for start in range(0, len(items), BATCH):
         yield items[start : start + BATCH]
+
+
+def _looked_at_trail(source: Source) -> tuple[bool, list[str]]:
+    """(whether there is an audit log to take, why one cannot be taken)."""
+    extra = source.dump.extra
+    if not isinstance(extra, DumpExtra) or extra.audit_sha256 is None:
+        return False, []
+    try:
+        trail.check(source.folder, extra)
+    except Invalid as error:
+        return False, [f"the audit log: {error}"]
+    return True, []
 
 
 def _tell_numbers(source: Source, tell: Telling) -> None:

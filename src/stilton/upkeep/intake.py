@@ -12,9 +12,10 @@ import msgspec
 from sqlalchemy import Engine
 
 from stilton.blobs.local import LocalBlobs
-from stilton.db import accounts, stages
+from stilton.db import accounts, audit, stages
 from stilton.db.database import Transaction, write_now
 from stilton.domain import configuration, metadata, publishing
+from stilton.domain.audit import Event
 from stilton.domain.errors import BadArchive, BadName, Conflict, Invalid, Missing, SetupError
 from stilton.domain.files import File, path_of
 from stilton.domain.indexes import Index
@@ -99,6 +100,9 @@ class Intake:
         finally:
             pool.shutdown(cancel_futures=True)
             self._tell.end()
+        if added:
+            detail = {"folder": found.folder, "layout": found.layout, "files": added}
+            write_now(self._engine, self._now, audit.note, Event("import", self._stage, detail))
         there = len(found.files) + len(found.left_out) - added - len(left_out)
         self._tell.line(f"{added} files added to {self._stage}, {there} were there already, {len(left_out)} left out")
         return left_out

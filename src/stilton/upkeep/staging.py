@@ -5,7 +5,7 @@ Until it is finished it is marked as an import of this very dump (`serverdir.Ser
 
 import contextlib
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -40,8 +40,8 @@ class Staging:
         self._task = f"import of the dump {identity}"
         self.place.check_begin(self._task)
 
-    def open(self, fill: Callable[[Transaction], None], *, now: Callable[[], float]) -> Engine:
-        """Begin what is expected, or go on; `fill` writes the first rows. Raises SetupError, StorageTrouble.
+    def open(self, fill: Sequence[Callable[[Transaction], None]], *, now: Callable[[], float]) -> Engine:
+        """Begin what is expected, or go on; `fill`: who writes the first rows. Raises SetupError, StorageTrouble.
 
         The caller disposes of the engine.
         """
@@ -78,8 +78,9 @@ def storing() -> Iterator[None]:
         raise StorageTrouble("a change of the database", str(error.orig)) from error
 
 
-def _is_begun(tx: Transaction, fill: Callable[[Transaction], None]) -> bool:
+def _is_begun(tx: Transaction, fill: Sequence[Callable[[Transaction], None]]) -> bool:
     if accounts.pwhash(tx.sql, ROOT) is not None:
         return True
-    fill(tx)
+    for work in fill:
+        work(tx)
     return False
