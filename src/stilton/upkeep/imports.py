@@ -24,7 +24,7 @@ from stilton.domain.names import IndexName
 from stilton.upkeep import catalogues, manifest, rows, shelving, trail
 from stilton.upkeep.catalogues import Catalogue, Incoming
 from stilton.upkeep.copies import Copier
-from stilton.upkeep.dump import DumpedIndex, DumpExtra, Source
+from stilton.upkeep.dump import DumpedIndex, Source
 from stilton.upkeep.indexkeys import Keys
 from stilton.upkeep.manifest import User
 from stilton.upkeep.rows import Arrived
@@ -61,7 +61,7 @@ def plan(
         raise SetupError("\n".join([*wrong, hint]))
     indexes = manifest.indexes(source.dump, skipped)
     found = {name: catalogues.catalogue(name, index) for name, index in indexes.items()}
-    has_trail, left_out = _looked_at_trail(source)
+    has_trail, left_out = trail.looked_at(source)
     left_out += [text for catalogue in found.values() for text in catalogue.left_out]
     if left_out and not keep_going:
         raise SetupError(
@@ -209,18 +209,6 @@ def batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
     """As many as are committed together."""
     for start in range(0, len(items), BATCH):
         yield items[start : start + BATCH]
-
-
-def _looked_at_trail(source: Source) -> tuple[bool, list[str]]:
-    """(whether there is an audit log to take, why one cannot be taken)."""
-    extra = source.dump.extra
-    if not isinstance(extra, DumpExtra) or extra.audit_sha256 is None:
-        return False, []
-    try:
-        trail.check(source.folder, extra)
-    except Invalid as error:
-        return False, [f"the audit log: {error}"]
-    return True, []
 
 
 def _tell_numbers(source: Source, tell: Telling) -> None:

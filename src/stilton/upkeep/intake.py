@@ -93,26 +93,23 @@ class Intake:
         pool = ThreadPoolExecutor(THREADS, "import")
         try:
             for batch in batches(found.files):
-                outcome = self._added(pool.map(self._prepared, batch))
+                outcome = self._added(found, pool.map(self._prepared, batch))
                 left_out += [one for one in outcome if isinstance(one, str)]
                 added += outcome.count(Verdict.NEW)
                 self._tell.step(len(batch))
         finally:
             pool.shutdown(cancel_futures=True)
             self._tell.end()
-        if added:
-            detail = {"folder": found.folder, "layout": found.layout, "files": added}
-            write_now(self._engine, self._now, audit.note, Event("import", self._stage, detail))
         there = len(found.files) + len(found.left_out) - added - len(left_out)
         self._tell.line(f"{added} files added to {self._stage}, {there} were there already, {len(left_out)} left out")
         return left_out
 
-    def _added(self, prepared: Iterable[Ready | str]) -> list[Verdict | str]:
+    def _added(self, found: Found, prepared: Iterable[Ready | str]) -> list[Verdict | str]:
         """What became of each, a sentence where it could not be taken. Raises StorageTrouble."""
         every = list(prepared)
         ready = [one for one in every if isinstance(one, Ready)]
         with storing():
-            put: list[Verdict | str] = write_now(self._engine, self._now, self._put, ready)
+            put: list[Verdict | str] = write_now(self._engine, self._now, self._put, found, ready)
         return [*put, *(one for one in every if isinstance(one, str))]
 
     def _prepared(self, loose: Loose) -> Ready | str:
@@ -150,8 +147,12 @@ class Intake:
         )
         return Ready(file, {"name": project, **keys})
 
-    def _put(self, tx: Transaction, ready: list[Ready]) -> list[Verdict | str]:
-        return [self._put_one(tx, one) for one in ready]
+    def _put(self, tx: Transaction, found: Found, ready: list[Ready]) -> list[Verdict | str]:
+        outcome = [self._put_one(tx, one) for one in ready]
+        if added := outcome.count(Verdict.NEW):
+            detail = {"folder": found.folder, "layout": found.layout, "files": added}
+            audit.note(tx, Event("import", self._stage, detail))
+        return outcome
 
     def _put_one(self, tx: Transaction, one: Ready) -> Verdict | str:
         file = one.file

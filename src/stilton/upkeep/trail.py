@@ -15,7 +15,7 @@ from stilton.db import audit
 from stilton.db.database import Transaction
 from stilton.domain.audit import Entry, Event
 from stilton.domain.errors import Invalid
-from stilton.upkeep.dump import OURS, DumpExtra
+from stilton.upkeep.dump import OURS, DumpExtra, Source
 
 PLACE = f"+{OURS}/audit.jsonl"
 _BATCH = 1000
@@ -36,14 +36,16 @@ def write(connection: Connection, folder: Path) -> DumpExtra:
     return DumpExtra(audit_sha256=digest.hexdigest())
 
 
-def check(folder: Path, extra: DumpExtra) -> None:
-    """Whether the log is there and what it was. Raises Invalid."""
-    digest = hashlib.sha256()
-    for line in _lines(folder):
-        digest.update(line)
-        _entry(line)
-    if digest.hexdigest() != extra.audit_sha256:
-        raise Invalid(f"{folder / PLACE}: sha256 mismatch, got {digest.hexdigest()}, expected {extra.audit_sha256}")
+def looked_at(source: Source) -> tuple[bool, list[str]]:
+    """(whether there is a log that can be taken, why there is one that cannot be)."""
+    extra = source.dump.extra
+    if not isinstance(extra, DumpExtra) or extra.audit_sha256 is None:
+        return False, []
+    try:
+        _check(source.folder, extra.audit_sha256)
+    except Invalid as error:
+        return False, [f"the audit log: {error}"]
+    return True, []
 
 
 def put(tx: Transaction, folder: Path) -> None:
@@ -60,6 +62,16 @@ def put(tx: Transaction, folder: Path) -> None:
 def imported(name: str, users: int, indexes: int, files: int) -> Event:
     """That a dump of this folder's name was imported."""
     return Event("import", "", {"dump": name, "users": users, "indexes": indexes, "files": files})
+
+
+def _check(folder: Path, sha256: str) -> None:
+    """Raises Invalid unless the log is there and what it was."""
+    digest = hashlib.sha256()
+    for line in _lines(folder):
+        digest.update(line)
+        _entry(line)
+    if digest.hexdigest() != sha256:
+        raise Invalid(f"{folder / PLACE}: sha256 mismatch, got {digest.hexdigest()}, expected {sha256}")
 
 
 def _lines(folder: Path) -> Iterator[bytes]:
