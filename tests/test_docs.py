@@ -49,7 +49,7 @@ def tracked() -> list[Path]:
 
 
 def test_every_action_of_the_audit_log_is_documented() -> None:
-    documented = re.findall(r"`(\w+\.[\w-]+|login)`", "".join(re.findall(r"(?m)^\| (`[^|]+) \|", LOGS)))
+    documented = re.findall(r"`(\w+\.[\w-]+|login|import)`", "".join(re.findall(r"(?m)^\| (`[^|]+) \|", LOGS)))
 
     assert sorted(documented) == sorted(ACTIONS)
 

@@ -13,7 +13,7 @@ ACTIONS = (
     "release.remove", "release.drop", "release.yank",
     "project.remove", "project.drop", "project.status",
     "result.upload", "pins.put", "pins.drop",
-    "login", "login.failed",
+    "login", "login.failed", "import",
 )  # fmt: skip
 """Everything that an event can be about; docs/guide/logs.md says what their details have."""
 
