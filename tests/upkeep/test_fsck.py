@@ -332,6 +332,7 @@ def strange_things(folder: Folder) -> list[str]:
     }  # fmt: skip
     for name, kind in names.items():
         path = folder.path / name
+        path.parent.mkdir(exist_ok=True)
         if kind == "folder":
             path.mkdir()
             (path / "inside").write_bytes(b"x")

@@ -145,7 +145,7 @@ async def test_a_file_that_becomes_one_between_the_look_and_the_removal_stays(wo
 
 
 async def test_folders_with_strange_files_are_looked_at_without_touching_those(world: World, blobs: LocalBlobs) -> None:
-    strange = blobs.path("ab" * 32).parent / "notes.txt"
+    strange = blobs.place("ab" * 32).parent / "notes.txt"
     strange.write_text("of an operator")
     age([strange])
 

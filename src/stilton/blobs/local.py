@@ -36,10 +36,8 @@ class LocalBlobs:
         self.incoming = root / "incoming"
 
     def create(self) -> None:
-        """Make the folders; leave what is there."""
+        """Make the folders that blobs and their folders are put into; leave what is there."""
         self._root.mkdir(parents=True, exist_ok=True)
-        for first in range(256):
-            (self._root / f"{first:02x}").mkdir(exist_ok=True)
         self.incoming.mkdir(exist_ok=True)
 
     def clear_incoming(self) -> None:
@@ -50,6 +48,14 @@ class LocalBlobs:
     def path(self, digest: str) -> Path:
         """Where the blob with this sha256 (lower-case hex) is, or would be."""
         return self._root / digest[:2] / digest[2:]
+
+    def place(self, digest: str) -> Path:
+        """Like `path`, and its folder is there. Raises OSError."""
+        place = self.path(digest)
+        with contextlib.suppress(FileExistsError):
+            place.parent.mkdir()
+            _sync(self._root)
+        return place
 
     def has(self, digest: str) -> bool:
         """Whether the blob is here."""
@@ -63,8 +69,8 @@ class LocalBlobs:
 
         Raises StorageTrouble.
         """
-        target = self.path(digest)
         try:
+            target = self.place(digest)
             _sync(file)
             # As young as it can be, however long it lay in `incoming`. Not for the owner of a linked file to forbid.
             with contextlib.suppress(PermissionError):
@@ -74,7 +80,7 @@ class LocalBlobs:
             if lasting:
                 _sync(target.parent)
         except OSError as error:
-            raise trouble(error, target.name) from error
+            raise trouble(error, digest) from error
         return target
 
     def put(self, data: bytes, *, lasting: bool = False) -> str:
@@ -83,13 +89,13 @@ class LocalBlobs:
         Unless it is to last it is not synced: it can be had again, and whoever reads it asks `intact` first.
         """
         digest = hashlib.sha256(data).hexdigest()
-        target = self.path(digest)
         temporary = self.incoming / f"{digest}.{os.getpid()}.{threading.get_ident()}.put"
         try:
             temporary.write_bytes(data)
             if lasting:
                 self.adopt(temporary, digest, lasting=True)
                 return digest
+            target = self.place(digest)
             with self.unswept():
                 temporary.replace(target)
         except OSError as error:

@@ -98,7 +98,7 @@ class Carrier:
 
     def _link(self, digest: str) -> bool:
         """Whether it could be linked. A blob never changes, so sharing its bytes is safe."""
-        source, target = self._source.path(digest), self._target.path(digest)
+        source, target = self._source.path(digest), self._target.place(digest)
         if self._copy or target.exists():
             return False
         try:

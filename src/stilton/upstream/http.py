@@ -6,6 +6,7 @@ or redirect cannot send us to an address closer than the mirror itself
 """
 
 import contextlib
+import functools
 import ipaddress
 import logging
 import netrc
@@ -221,12 +222,17 @@ def _netrc() -> netrc.netrc | None:
 
 
 def certificates() -> ssl.SSLContext:
-    """Trusted authorities: the system's, and those of the variables that other tools read."""
+    """Trusted authorities: the system's, and those of the variables that other tools read. As of the first call."""
+    paths = filter(None, map(os.environ.get, _CA_VARIABLES))
+    return _trusting(tuple(dict.fromkeys(path for path in paths if os.path.isfile(path))))  # noqa: PTH113 - a plain question
+
+
+@functools.cache
+def _trusting(bundles: tuple[str, ...]) -> ssl.SSLContext:
+    """Reading the system's authorities takes 20 ms: for all mirrors once."""
     context = ssl.create_default_context()
-    for variable in _CA_VARIABLES:
-        path = os.environ.get(variable)
-        if path and os.path.isfile(path):  # noqa: PTH113 - a plain question
-            context.load_verify_locations(cafile=path)
+    for path in bundles:
+        context.load_verify_locations(cafile=path)
     return context
 
 

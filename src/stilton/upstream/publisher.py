@@ -43,7 +43,6 @@ class Publisher:
     def __init__(self, networks: Sequence[str], *, offline: bool) -> None:
         self._networks = networks
         self._offline = offline
-        self._tls = certificates()
 
     def check(self, url: str, *, trusted: bool) -> None:
         """Raises Invalid when nothing can be sent to `url`. `trusted`: by one who runs this server."""
@@ -89,7 +88,7 @@ class Publisher:
                         url,
                         data=form,
                         allow_redirects=False,
-                        ssl=self._tls if url.startswith("https:") else True,
+                        ssl=certificates() if url.startswith("https:") else True,
                         proxy=proxy_for(url, urllib.request.getproxies()),
                     ) as response:
                         body = await response.content.read(ANSWER_BYTES)
