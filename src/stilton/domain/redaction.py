@@ -19,8 +19,11 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 # Of what is not even a URL, all that could be a login.
 _BEFORE_AT = re.compile(r"^(\w+://)?[^/@:\s]*(?::.*)?@", re.DOTALL)
-# As in `pg8000:user=me,password=word`, which somebody may bring along from another devpi.
-_ASSIGNED = re.compile(r"([\w-]*(?:pass|pwd|secret|token|key|cred)[\w-]*\s*[=:]\s*)[^,;&\s]+", re.IGNORECASE)
+# As in `pg8000:user=me,password=word`, which somebody may bring along from another devpi. Begins where a name begins
+# only, or a long name would take time by its square.
+_ASSIGNED = re.compile(
+    r"((?<![\w-])(?=[\w-]*(?:pass|pwd|secret|token|key|cred))[\w-]+\s*[=:]\s*)[^,;&\s]+", re.IGNORECASE
+)
 
 
 class Secret:
