@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.builders import Dist, a_wheel
 from tests.support.client import Client
+from tests.support.team import settled
 from tests.support.upstream import Body, Cut, Drip, FakeUpstream, Redirect, Status
 from tests.support.world import World, a_world
 
@@ -280,3 +281,33 @@ async def test_pages_in_use_are_refreshed_before_they_expire(world: World) -> No
     await world.client.get("/root/pypi/+simple/pkg/")
 
     assert world.upstream.count("/simple/pkg/") == 2
+
+
+async def test_a_small_file_that_vanished_from_the_disk_is_fetched_again_though_its_bytes_are_remembered(
+    world: World,
+) -> None:
+    wheel = a_wheel()
+    world.upstream.add("pkg", wheel)
+    for _ in range(2):
+        assert (await world.client.get(f"/root/pypi/{wheel.path}")).body == wheel.content
+        await settled(world)
+    for blob in world.blobs:
+        blob.unlink()
+
+    again = await world.client.get(f"/root/pypi/{wheel.path}")
+
+    assert again.body == wheel.content
+    assert world.upstream.count(f"/files/{wheel.filename}") == 2
+
+
+async def test_ranges_of_a_small_file_are_its_own_bytes(world: World) -> None:
+    wheel = a_wheel()
+    world.upstream.add("pkg", wheel)
+    await world.client.get(f"/root/pypi/{wheel.path}")
+    await settled(world)
+
+    whole = await world.client.get(f"/root/pypi/{wheel.path}")
+    part = await world.client.get(f"/root/pypi/{wheel.path}", range="bytes=7-19")
+    rest = await world.client.get(f"/root/pypi/{wheel.path}", range="bytes=-5")
+
+    assert (whole.body, part.body, rest.body) == (wheel.content, wheel.content[7:20], wheel.content[-5:])

@@ -13,13 +13,16 @@ from stilton.domain.errors import StiltonError
 from stilton.domain.files import quoted
 from stilton.domain.permission import ANYBODY
 from stilton.domain.ranges import Part, Unsatisfiable, Whole
+from stilton.lru import Lru
 from stilton.metrics import Metrics
 from stilton.web.auth import Auth
 from stilton.web.http import Answers, Header, Scope, Send, header, matches
 
 READ_BYTES = 1 << 20
 SMALL_BYTES = 64 << 10
-"""Files up to this size are sent as bytes: cheaper than handing a path to the server."""
+"""Files up to this size are sent as bytes, from memory: cheaper than handing a path to the server."""
+REMEMBERED_BYTES = 8 << 20
+"""Of small files, in each worker."""
 IMMUTABLE = b"max-age=365000000, immutable, public"
 INTERNAL = "/+internal-blobs/"
 """Where nginx has the blobs for itself (`templates/nginx-devpi.conf`). No user has a name with a plus."""
@@ -79,6 +82,7 @@ class FileAnswers:
         self._metrics = metrics
         self._handover = handover
         self._used = used
+        self._small: Lru[Path, bytes] = Lru(REMEMBERED_BYTES, len)
 
     async def get(self, scope: Scope, send: Send, user: str, index: str, path: str) -> None:
         """The file at `path` (below the index, decoded)."""
@@ -119,15 +123,31 @@ class FileAnswers:
             await self._unsatisfiable(scope, send, file.size)
             return
         first, last = (choice.first, choice.last) if isinstance(choice, Part) else (0, file.size - 1)
-        await send(self._start(choice, headers, file.size))
         if scope["method"] == "HEAD":
+            await send(self._start(choice, headers, file.size))
             await send({"type": "http.response.body", "body": b""})
             return
         self._metrics.counts["bytes", "cache"] += last - first + 1
-        if isinstance(choice, Whole) and file.size > SMALL_BYTES and _can_send_paths(scope):
+        if file.size <= SMALL_BYTES:
+            body = self._remembered(file)[first : last + 1]
+            await send(self._start(choice, headers, file.size))
+            await send({"type": "http.response.body", "body": body})
+            return
+        await send(self._start(choice, headers, file.size))
+        if isinstance(choice, Whole) and _can_send_paths(scope):
             await send({"type": "http.response.pathsend", "path": str(file.path)})
             return
         await _send_pieces(send, _read(file, first, last))
+
+    def _remembered(self, file: OnDisk) -> bytes:
+        """All of a small file. A blob never changes, so neither do bytes that were read of it. Raises OSError."""
+        body = self._small.get(file.path)
+        if body is None:
+            body = file.path.read_bytes()
+            if len(body) != file.size:
+                raise OSError(f"{file.path.name} has {len(body)} bytes, not {file.size}")
+            self._small.put(file.path, body)
+        return body
 
     async def _arriving(self, scope: Scope, send: Send, path: str, file: Arriving) -> None:
         self._metrics.counts["files", "miss"] += 1
