@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bench import load, nginx, plain, processes, upstream
 from bench.nginx import Nginx
+from bench.ports import free_port
 from bench.processes import BenchError, Processes
 from bench.server import Build, Server
 from bench.upstream import Site
@@ -149,7 +150,7 @@ def _locked(work: Path) -> Iterator[None]:
 
 def _far_url(own: Processes, site: Site, place: Path) -> str:
     """Start the latency proxy before the upstream; its URL."""
-    port = load.free_port()
+    port = free_port()
     own.start([sys.executable, _script("latency"), str(port), site.url.rpartition(":")[2]], place / "latency.log")
     url = f"http://127.0.0.1:{port}"
     _wait(url, "the latency proxy's first answer")
@@ -171,7 +172,7 @@ def _site(own: Processes, data: Path, place: Path) -> tuple[Site, str]:
     try:
         return nginx.start(own, data, place / "nginx"), ""
     except BenchError as error:
-        stand = Site(f"http://127.0.0.1:{load.free_port()}", place / "hits.log")
+        stand = Site(f"http://127.0.0.1:{free_port()}", place / "hits.log")
         own.start(
             [sys.executable, _script("plain"), stand.url.rpartition(":")[2], data, stand.hits], place / "plain.log"
         )

@@ -142,14 +142,6 @@ def droppers(url: str, size_bytes: int, clients: int) -> float:
     return taken_s
 
 
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def _drain(selector: selectors.BaseSelector, *, deadline: float) -> int:
     """Read until all have been closed by the server; bytes read."""
     place = bytearray(_TAKE_BYTES)

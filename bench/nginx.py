@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench import load, programs
 from bench.load import Answer
+from bench.ports import free_port
 from bench.processes import Processes, run, wait_until
 from bench.upstream import HUGE_WHEEL, SMALL, Site
 
@@ -94,7 +95,7 @@ class Nginx(Site):
 def start(processes: Processes, data: Path, place: Path) -> Nginx:
     """Start it on two free ports. Raises BenchError when nginx cannot be had or does not start."""
     program = programs.find("nginx", "nginx-light")
-    upstream, static, kept = load.free_port(), load.free_port(), place / "kept"
+    upstream, static, kept = free_port(), free_port(), place / "kept"
     kept.mkdir(parents=True)
     config = place / "nginx.conf"
     # As root, nginx would drop to a user who may not read the work folder.

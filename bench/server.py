@@ -12,6 +12,7 @@ from urllib.parse import urljoin
 
 from bench import load, processes
 from bench.load import Answer
+from bench.ports import free_port
 from bench.processes import BenchError, Processes
 
 READY_WITHIN_S = 30.0
@@ -85,7 +86,7 @@ class Build:
 
     def start(self, own: Processes, serverdir: Path, *, first: str = "/+health") -> Server:
         """Start on a free port; it is ready when `first` is answered with 200."""
-        port = load.free_port()
+        port = free_port()
         url = f"http://127.0.0.1:{port}"
         log = serverdir.with_suffix(".log")
         begun = time.perf_counter()

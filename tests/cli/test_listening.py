@@ -16,9 +16,10 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 
+from bench.ports import free_port
 from tests.support.builders import a_wheel
 from tests.support.deadline import until
-from tests.support.server import BIN, Server, a_server, clean_env, free_port
+from tests.support.server import BIN, Server, a_server, clean_env
 from tests.support.upstream import FakeUpstream, Threaded
 from tests.support.world import make_serverdir
 

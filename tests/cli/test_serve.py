@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.ports import free_port
 from tests.support.builders import a_wheel
 from tests.support.deadline import until
-from tests.support.server import BIN, Server, a_server, clean_env, free_port, run
+from tests.support.server import BIN, Server, a_server, clean_env, run
 from tests.support.upstream import Body, Drip, Status, Threaded
 from tests.support.world import make_serverdir
 

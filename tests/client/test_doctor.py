@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bench.ports import free_port
 from stilton_client import filechecks, listings, pagechecks, toolchecks, toolsettings
 from stilton_client.findings import Finding, Level
 from stilton_client.listings import Answer, Listed
@@ -14,7 +15,7 @@ from stilton_client.toolsettings import Tool
 from tests.support.builders import Dist, a_wheel, an_sdist
 from tests.support.devpi import Client
 from tests.support.publish import PASSWORD
-from tests.support.server import BIN, free_port
+from tests.support.server import BIN
 from tests.support.upstream import Body, FakeUpstream, Redirect, Status, Threaded
 
 TOOLS = {"PATH": str(BIN)}

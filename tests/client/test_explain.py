@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from bench.ports import free_port
 from stilton_client.commands.explain import Member, Source, change_of, order, parts, reading
 from stilton_client.commands.explain import Part as Served
 from tests.client.test_manners import on_a_terminal
 from tests.client.test_status import a_reply
 from tests.support.builders import a_wheel
 from tests.support.devpi import Client, Yard
-from tests.support.server import free_port
 from tests.support.upstream import FakeUpstream, Threaded
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import trustme
 
+from bench.ports import free_port
 from stilton_client.terminal import printable
 from tests.client.test_http import Place, a_place, says
 from tests.support.devpi import Client, Yard
 from tests.support.publish import PASSWORD
-from tests.support.server import free_port
 
 ESCAPES = "\x1b[2J\x1b]0;title\x07\x9b1m\u202e"
 

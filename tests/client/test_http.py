@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import trustme
 
+from bench.ports import free_port
 from stilton_client.errors import Failure, Refused, Unreachable
 from stilton_client.http import Http, Login, Reply
-from tests.support.server import free_port
 
 Answer = Callable[[BaseHTTPRequestHandler], tuple[int, dict[str, str], bytes]]
 LOGIN = Login(token=("alice", "her-token"), basic=("front", "door"))

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.ports import free_port
 from tests.support.builders import a_wheel
 from tests.support.devpi import ROOT, Client, Yard
-from tests.support.server import a_server, free_port, run
+from tests.support.server import a_server, run
 from tests.support.upstream import FakeUpstream, Threaded
 
 

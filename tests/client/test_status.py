@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from bench.ports import free_port
 from stilton_client.commands.status import MAY, MAY_NOT, UNKNOWN, You, facts, rights
 from tests.support.devpi import Client, Yard
-from tests.support.server import free_port
 from tests.support.upstream import Body, FakeUpstream, Status, Threaded
 
 ANN = You("ann", "valid", ("dev",))

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from bench.ports import free_port
 from tests.compat.conftest import installed
 from tests.support.builders import Dist, a_wheel, an_sdist, metadata_of
 from tests.support.devpi import OURS, ROOT, THEIRS, Client, Yard, a_doc_zip, a_yard
 from tests.support.publish import PASSWORD, basic
-from tests.support.server import BIN, a_server, free_port, run
+from tests.support.server import BIN, a_server, run
 from tests.support.world import make_serverdir
 
 

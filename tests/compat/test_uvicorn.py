@@ -8,11 +8,11 @@ from pathlib import Path
 
 import uvicorn
 
+from bench.ports import free_port
 from stilton import config
 from stilton.app import App
 from tests.support.builders import a_wheel
 from tests.support.deadline import until
-from tests.support.server import free_port
 from tests.support.upstream import Threaded
 from tests.support.world import make_serverdir
 

@@ -20,10 +20,11 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
+from bench.ports import free_port
 from stilton import __version__
 from stilton.settings import SETTINGS
 from tests.support.deadline import until
-from tests.support.server import a_server, clean_env, free_port
+from tests.support.server import a_server, clean_env
 from tests.support.world import make_serverdir
 
 ROOT = Path(__file__).parents[2]

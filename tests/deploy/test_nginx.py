@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 
 from bench import programs
+from bench.ports import free_port
 from bench.processes import BenchError
 from tests.compat.conftest import installed
 from tests.support.builders import Dist, a_wheel
 from tests.support.client import Client
 from tests.support.deadline import until
 from tests.support.publish import BOUNDARY, PASSWORD, a_form, a_team, basic, fields_of, upload
-from tests.support.server import BIN, Server, a_server, clean_env, free_port, run
+from tests.support.server import BIN, Server, a_server, clean_env, run
 from tests.support.upstream import FakeUpstream, Threaded
 from tests.support.world import a_world, make_serverdir
 

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
+from bench.ports import free_port
 from stilton.serverdir import ServerDir
 from tests.support.deadline import until
-from tests.support.server import BIN, clean_env, free_port
+from tests.support.server import BIN, clean_env
 from tests.support.world import make_serverdir
 
 CLIENTS = Path(__file__).parents[2] / ".venv-clients" / "bin"

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from bench.ports import free_port
 
 BIN = Path(sys.executable).parent
 START_WITHIN_S = 20.0
@@ -92,13 +93,6 @@ def clean_env(**more: str) -> dict[str, str]:
     drop = re.compile(r"(PIP_|UV_|DEVPI|.*_proxy$|.*_PROXY$)")
     kept = {k: v for k, v in os.environ.items() if not drop.match(k)}
     return {**kept, "PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1", "PYTHONWARNINGS": "", **more}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextlib.contextmanager

@@ -7,9 +7,9 @@ import pytest
 import trustme
 from aiohttp import web
 
+from bench.ports import free_port
 from tests.support.builders import a_wheel
 from tests.support.client import Client
-from tests.support.server import free_port
 from tests.support.upstream import FakeUpstream
 from tests.support.world import Clock, World, a_world, an_app, make_serverdir
 
