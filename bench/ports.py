@@ -2,6 +2,7 @@
 
 import collections
 import itertools
+import os
 import random
 import socket
 
@@ -11,7 +12,7 @@ _FIRST, _END = 20_000, 32_000
 _KEPT = 64
 
 _NUMBERS = itertools.cycle(random.sample(range(_FIRST, _END), _END - _FIRST))
-_HELD: collections.deque[socket.socket] = collections.deque()
+_HELD: collections.deque[int] = collections.deque()  # file descriptors; the process's end closes them
 
 
 def free_port() -> int:
@@ -29,8 +30,8 @@ def free_port() -> int:
         except OSError:
             mark.close()
             continue
-        _HELD.append(mark)
+        _HELD.append(mark.detach())
         if len(_HELD) > _KEPT:
-            _HELD.popleft().close()
+            os.close(_HELD.popleft())
         return port
     raise OSError(f"no port between {_FIRST} and {_END} is free")

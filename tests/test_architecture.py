@@ -62,7 +62,7 @@ PACKAGES: dict[str, set[str]] = {
     "render": {"msgspec"},
     "db": {"alembic", "backports", "compression", "msgspec", "sqlalchemy"},
     "blobs": set(),
-    "upstream": {"aiohttp", "msgspec", "selectolax"},
+    "upstream": {"aiohttp", "aiohttp_socks", "msgspec", "selectolax"},
     "accounts": {"argon2", "distlib", "itsdangerous", "msgspec"},
     "mirror": {"backports", "compression", "msgspec", "packaging"},
     "catalog": {"backports", "compression", "msgspec"},

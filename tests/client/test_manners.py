@@ -19,7 +19,7 @@ from tests.support.devpi import OURS, Client
 from tests.support.publish import PASSWORD
 from tests.support.server import clean_env
 
-HEAVY = ("aiohttp", "rich", "tomlkit", "build", "packaging", "granian", "sqlalchemy")
+HEAVY = ("aiohttp", "rich", "build", "packaging", "granian", "sqlalchemy")
 BEHIND_A_BAR = 20.0
 
 

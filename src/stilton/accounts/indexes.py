@@ -9,7 +9,7 @@ from stilton.db.database import Database, Transaction
 from stilton.domain import configuration
 from stilton.domain.audit import Event, difference
 from stilton.domain.errors import Conflict, Denied, IndexNotFound, Invalid, UserNotFound
-from stilton.domain.indexes import Index, public_keys, without_credentials
+from stilton.domain.indexes import WITH_LOGIN, Index, public_keys, without_credentials
 from stilton.domain.names import IndexName, check_account_name
 from stilton.domain.permission import Actor, Policy, Right
 
@@ -127,8 +127,6 @@ def _upstream(index: Index) -> str:
 
 
 def _with_secret(index: Index, change: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A client that sends back the `mirror_url` it was shown does not mean to drop its credentials."""
-    stored = index.keys.get("mirror_url")
-    if stored is not None and change.get("mirror_url") == without_credentials(str(stored)):
-        return {**change, "mirror_url": stored}
-    return change
+    """A client that sends back the URLs it was shown does not mean to drop their credentials."""
+    stored = {key: str(index.keys[key]) for key in WITH_LOGIN if key in index.keys}
+    return {**change, **{key: url for key, url in stored.items() if change.get(key) == without_credentials(url)}}

@@ -6,6 +6,7 @@ import os
 import secrets
 import signal
 import socket
+import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from stilton import __version__, logs
 from stilton.accounts import secret as secret_file
 from stilton.cli import listening, workers
 from stilton.config import Config
+from stilton.domain import proxies
 from stilton.domain.errors import SetupError
 from stilton.serverdir import ServerDir
 
@@ -33,6 +35,7 @@ def run(config: Config, notices: Sequence[str] = (), first_data: Callable[[], No
         log.warning("%s", notice)
     secret = _secret(config)
     workers.check_tls(config)
+    proxies.of_environment(urllib.request.getproxies())
     place = ServerDir(config.serverdir)
     is_there = place.has_data()
     if is_there:

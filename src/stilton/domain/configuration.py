@@ -13,7 +13,7 @@ import msgspec
 
 from stilton.domain import eviction, retention
 from stilton.domain.errors import BadName, Invalid, SetupError
-from stilton.domain.indexes import boolean, mirror_url
+from stilton.domain.indexes import boolean, mirror_proxy, mirror_url
 from stilton.domain.names import IndexName, project_name
 from stilton.domain.permission import ANONYMOUS, principal
 
@@ -35,7 +35,7 @@ _KEYS = {
     | {
         "type", "volatile", "acl_pkg_read", "mirror_url", "mirror_cache_expiry", "mirror_no_project_list",
         "mirror_use_external_urls", "mirror_ignore_serial_header", "mirror_web_url_fmt",
-        "mirror_cache_max_size", "mirror_cache_max_file_size", "mirror_cache_max_age",
+        "mirror_proxy", "mirror_cache_max_size", "mirror_cache_max_file_size", "mirror_cache_max_age",
     },
 }  # fmt: skip
 _BOOLEANS = frozenset({
@@ -224,6 +224,7 @@ _CONVERSIONS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(_BOOLEANS, boolean),
     "mirror_whitelist_inheritance": _inheritance,
     "mirror_url": lambda value: mirror_url(value, "this index"),
+    "mirror_proxy": mirror_proxy,
     "mirror_cache_expiry": _seconds,
     "mirror_cache_max_size": eviction.max_size,
     "mirror_cache_max_file_size": eviction.max_file_size,

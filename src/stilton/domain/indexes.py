@@ -8,8 +8,11 @@ import msgspec
 
 from stilton.domain.errors import SetupError
 from stilton.domain.names import IndexName
+from stilton.domain.proxies import DIRECT, proxy
 
 DEFAULT_CACHE_EXPIRY_S = 1800
+WITH_LOGIN = ("mirror_url", "mirror_proxy")
+"""Keys whose URLs may hold a user and a password."""
 EVERYBODY = (":ANONYMOUS:",)
 _TRUE = frozenset({"y", "yes", "t", "true", "on", "1"})
 _FALSE = frozenset({"n", "no", "f", "false", "off", "0"})
@@ -23,8 +26,8 @@ class MirrorConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What a mirror index does, read from its configuration keys.
 
     `cache_expiry_s`: seconds a page counts as fresh. `max_file_bytes`: larger files are passed on and not kept;
-    None: all are kept. `networks`: where upstream may be, beside
-    public addresses; `*` is anywhere, for those who run this server.
+    None: all are kept. `proxy`: its own (`domain.proxies`), None is the environment's. `networks`: where upstream
+    and `proxy` may be, beside public addresses; `*` is anywhere, for those who run this server.
     """
 
     name: IndexName
@@ -34,6 +37,7 @@ class MirrorConfig(msgspec.Struct, frozen=True, kw_only=True):
     use_external_urls: bool = False
     ignore_serial: bool = False
     max_file_bytes: int | None = None
+    proxy: str | None = None
     networks: tuple[str, ...] = ("*",)
 
     def __repr__(self) -> str:
@@ -120,6 +124,7 @@ def mirror_config(index: Index, *, cache_expiry_s: float, networks: tuple[str, .
         use_external_urls=boolean(keys.get("mirror_use_external_urls", False)),
         ignore_serial=boolean(keys.get("mirror_ignore_serial_header", False)),
         max_file_bytes=keys.get("mirror_cache_max_file_size"),
+        proxy=mirror_proxy(keys["mirror_proxy"]) if "mirror_proxy" in keys else None,
         networks=networks,
     )
 
@@ -131,6 +136,12 @@ def mirror_url(value: object, index: str) -> str:
         shown = _BEFORE_AT.sub(r"\1", text)
         raise SetupError(f"mirror_url of {index} is {shown!r}: it must name a host and start with http:// or https://")
     return text
+
+
+def mirror_proxy(value: object) -> str:
+    """Check a `mirror_proxy`: `direct` or a proxy's URL. Raises SetupError that does not repeat a login."""
+    text = str(value).strip()
+    return DIRECT if text.lower() == DIRECT else proxy(text, "mirror_proxy", f"or {DIRECT} for none")
 
 
 def is_web(url: str) -> bool:
@@ -161,11 +172,9 @@ def without_credentials(url: str) -> str:
 
 
 def public_keys(index: Index) -> dict[str, Any]:
-    """Configuration as anybody may see it: credentials in `mirror_url` are not shown."""
-    keys = dict(index.keys)
-    if "mirror_url" in keys:
-        keys["mirror_url"] = without_credentials(str(keys["mirror_url"]))
-    return keys
+    """Configuration as anybody may see it: credentials in URLs are not shown."""
+    shown = {key: without_credentials(str(index.keys[key])) for key in WITH_LOGIN if key in index.keys}
+    return {**index.keys, **shown}
 
 
 def _seconds(value: object, default: float, index: str) -> float:

@@ -6,58 +6,45 @@ or redirect cannot send us to an address closer than the mirror itself
 """
 
 import contextlib
-import functools
-import ipaddress
 import logging
 import netrc
 import os
-import socket
-import ssl
-import sys
 import time
-import urllib.request
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 
-from stilton import __version__, visits
+from stilton import visits
 from stilton.domain.errors import UpstreamUnavailable, UpstreamWrong
-from stilton.domain.indexes import without_credentials
-from stilton.domain.reach import Zone, may_follow, may_reach, zone
+from stilton.domain.indexes import MirrorConfig, without_credentials
 from stilton.domain.redaction import Secret
+from stilton.upstream.connections import Connections, known_proxies, words
+from stilton.upstream.guard import Guard
 
 log = logging.getLogger(__name__)
 
 MAX_REDIRECTS = 5
-MAX_CONNECTIONS = 100
-READ_SIZE_BYTES = 1 << 18
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-_ASK = "other addresses are for those who run this server, see --internal-networks"
-USER_AGENT = f"stilton/{__version__} (py{sys.version_info[0]}.{sys.version_info[1]}; {sys.platform})"
 
 
 class Network:
-    """The client over the network. `networks`: where the mirror itself may be (`domain.reach.may_reach`)."""
+    """The client over the network."""
 
-    def __init__(self, mirror_url: str, *, connect_timeout_s: float, networks: Sequence[str] = ("*",)) -> None:
-        parts = urlsplit(mirror_url)
-        self._shown = without_credentials(mirror_url)
+    def __init__(self, mirror: MirrorConfig, *, connect_timeout_s: float) -> None:
+        parts = urlsplit(mirror.url)
+        self._shown = without_credentials(mirror.url)
         self._origin = (parts.scheme, parts.hostname, parts.port)
-        self._host = parts.hostname or ""
         self._credentials = (
             Secret(aiohttp.encode_basic_auth(unquote(parts.username), unquote(parts.password or "")))
             if parts.username
             else None
         )
         self._connect_timeout_s = connect_timeout_s
-        self._session: aiohttp.ClientSession | None = None
-        self._proxies = urllib.request.getproxies()
         self._netrc = _netrc()
-        self._guard = GuardedResolver(self._host, networks)
+        proxies = known_proxies(mirror.proxy)
+        self._connections = Connections(Guard(parts.hostname or "", mirror.networks, proxies), proxies)
 
     @contextlib.asynccontextmanager
     async def request(
@@ -82,20 +69,16 @@ class Network:
 
     async def close(self) -> None:
         """Drop all connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._connections.aclose()
 
     async def _follow(
         self, method: str, url: str, headers: Mapping[str, str], timeout: aiohttp.ClientTimeout
     ) -> aiohttp.ClientResponse:
         for _ in range(MAX_REDIRECTS + 1):
             try:
-                await self._guard.check_literal(urlsplit(url).hostname or "")
-                response = await self._open().request(
-                    method, _without(url), headers=self._headers(url, headers), timeout=timeout,
-                    allow_redirects=False, proxy=proxy_for(url, self._proxies),
-                )  # fmt: skip
+                response = await self._connections.request(
+                    method, _without(url), headers=self._headers(url, headers), timeout=timeout
+                )
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise self._unavailable(error) from error
             if response.status not in _REDIRECTS or "Location" not in response.headers:
@@ -107,22 +90,6 @@ class Network:
     def _unavailable(self, error: Exception) -> UpstreamUnavailable:
         return UpstreamUnavailable(self._shown, without_credentials(words(error)))
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            connector = aiohttp.TCPConnector(
-                limit=MAX_CONNECTIONS, resolver=self._guard, ssl=certificates(), ttl_dns_cache=60
-            )
-            self._session = aiohttp.ClientSession(
-                connector=connector,
-                trust_env=False,  # it would read .netrc from the disk for each request
-                auto_decompress=True,
-                headers={"User-Agent": USER_AGENT},
-                cookie_jar=aiohttp.DummyCookieJar(),
-                read_bufsize=READ_SIZE_BYTES,
-                max_field_size=64 << 10,
-            )
-        return self._session
-
     def _headers(self, url: str, headers: Mapping[str, str]) -> dict[str, str]:
         parts = urlsplit(url)
         if self._credentials and (parts.scheme, parts.hostname, parts.port) == self._origin:
@@ -131,82 +98,6 @@ class Network:
         if known:
             return {**headers, "Authorization": aiohttp.encode_basic_auth(known[0], known[2] or "")}
         return dict(headers)
-
-
-class GuardedResolver(AbstractResolver):
-    """DNS that gives only addresses the mirror may send us to."""
-
-    def __init__(self, mirror_host: str, networks: Sequence[str] = ("*",)) -> None:
-        self._mirror_host = mirror_host
-        self._networks = networks
-        self._mirror_zone: Zone | None = None
-        self._inner: aiohttp.ThreadedResolver | None = None
-        # With a proxy it is the proxy's name that is looked up here.
-        proxies = {urlsplit(proxy).hostname for proxy in urllib.request.getproxies().values()}
-        self._always = {mirror_host, *proxies}
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        """Addresses of `host`. Raises OSError when none may be used."""
-        found = await self._look_up(host, port, family)
-        if host == self._mirror_host:
-            found = [entry for entry in found if may_reach(entry["host"], self._networks)]
-            if not found:
-                raise OSError(f"{host} is not on a public address: {_ASK}")
-            return found
-        if host in self._always:
-            return found
-        limit = await self._limit()
-        allowed = [entry for entry in found if may_follow(zone(entry["host"]), limit)]
-        if not allowed:
-            raise OSError(f"{host} has an address that pages of {self._mirror_host} must not lead to")
-        return allowed
-
-    async def check_literal(self, host: str) -> None:
-        """Addresses written as such never reach `resolve`. Raises UpstreamWrong."""
-        try:
-            ipaddress.ip_address(host)
-        except ValueError:
-            return
-        if host == self._mirror_host and not may_reach(host, self._networks):
-            raise UpstreamWrong(f"{host} is not a public address: {_ASK}")
-        if host not in self._always and not may_follow(zone(host), await self._limit()):
-            raise UpstreamWrong(f"pages of {self._mirror_host} must not lead to the address {host}")
-
-    async def close(self) -> None:
-        """Nothing is held."""
-
-    async def _limit(self) -> Zone:
-        if self._mirror_zone is None:
-            try:
-                addresses = [entry["host"] for entry in await self._look_up(self._mirror_host)]
-                zones = [zone(address) for address in addresses]
-            except (OSError, ValueError):
-                return Zone.GLOBAL  # behind a proxy; be strict
-            self._mirror_zone = min(max(zones, default=Zone.GLOBAL), Zone.LOOPBACK)
-        return self._mirror_zone
-
-    async def _look_up(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        if self._inner is None:
-            self._inner = aiohttp.ThreadedResolver()
-        return await self._inner.resolve(host, port, family)
-
-
-def words(error: Exception) -> str:
-    """What to say of a failed request. aiohttp hides the sentence of our own resolver in `os_error`."""
-    inner = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else None
-    text = str(inner) if inner is not None and inner.errno is None else str(error)
-    return text or type(error).__name__
-
-
-def proxy_for(url: str, proxies: Mapping[str, str]) -> str | None:
-    """The one of `proxies` (by scheme) for this URL, unless NO_PROXY names its host."""
-    parts = urlsplit(url)
-    proxy = proxies.get(parts.scheme)
-    return None if not proxy or urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]) else proxy
 
 
 def _netrc() -> netrc.netrc | None:
@@ -219,21 +110,6 @@ def _netrc() -> netrc.netrc | None:
     except (OSError, netrc.NetrcParseError) as error:
         log.warning("%s is not used: %s", path, type(error).__name__)
         return None
-
-
-def certificates() -> ssl.SSLContext:
-    """Trusted authorities: the system's, and those of the variables that other tools read. As of the first call."""
-    paths = filter(None, map(os.environ.get, _CA_VARIABLES))
-    return _trusting(tuple(dict.fromkeys(path for path in paths if os.path.isfile(path))))  # noqa: PTH113 - a plain question
-
-
-@functools.cache
-def _trusting(bundles: tuple[str, ...]) -> ssl.SSLContext:
-    """Reading the system's authorities takes 20 ms: for all mirrors once."""
-    context = ssl.create_default_context()
-    for path in bundles:
-        context.load_verify_locations(cafile=path)
-    return context
 
 
 def _next(url: str, location: str) -> str:

@@ -80,7 +80,7 @@ class Upstream:
         self, config: MirrorConfig, metrics: Metrics, *, request_timeout_s: float, offline: bool = False
     ) -> None:
         self.config = config
-        self._client = Network(config.url, connect_timeout_s=request_timeout_s, networks=config.networks)
+        self._client = Network(config, connect_timeout_s=request_timeout_s)
         self._metrics = metrics
         self._timeout_s = request_timeout_s
         self._breakers = AlwaysOpen() if offline else Breakers(self._probe)

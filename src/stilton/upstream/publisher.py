@@ -2,7 +2,6 @@
 
 import contextlib
 import ipaddress
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,7 +15,8 @@ from stilton.domain.indexes import without_credentials
 from stilton.domain.names import is_wheel
 from stilton.domain.reach import may_reach
 from stilton.domain.redaction import Secret
-from stilton.upstream.http import USER_AGENT, GuardedResolver, certificates, proxy_for, words
+from stilton.upstream.connections import Connections, known_proxies, words
+from stilton.upstream.guard import Guard
 
 ANSWER_BYTES = 4096
 """So much of an answer is read: people want the sentence that says why not."""
@@ -75,21 +75,15 @@ class Publisher:
         shown = without_credentials(url)
         timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_S, sock_read=SILENCE_S)
         user, password = credentials
-        headers = {"User-Agent": USER_AGENT, "Authorization": aiohttp.encode_basic_auth(user, password.reveal())}
-        host = urlsplit(url).hostname or ""
-        connector = aiohttp.TCPConnector(resolver=GuardedResolver(host, self._reach(trusted=trusted)))
+        headers = {"Authorization": aiohttp.encode_basic_auth(user, password.reveal())}
+        proxies = known_proxies()
+        guard = Guard(urlsplit(url).hostname or "", self._reach(trusted=trusted), proxies)
         try:
-            async with aiohttp.ClientSession(
-                connector=connector, timeout=timeout, headers=headers, trust_env=False
-            ) as session:
+            async with contextlib.aclosing(Connections(guard, proxies)) as connections:
                 with _opened(sending.path) as file:
                     form = _form(sending, file)
-                    async with session.post(
-                        url,
-                        data=form,
-                        allow_redirects=False,
-                        ssl=certificates() if url.startswith("https:") else True,
-                        proxy=proxy_for(url, urllib.request.getproxies()),
+                    async with await connections.request(
+                        "POST", url, data=form, headers=headers, timeout=timeout
                     ) as response:
                         body = await response.content.read(ANSWER_BYTES)
                         return response.status, _sentence(body, response.reason or "")
