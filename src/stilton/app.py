@@ -65,6 +65,7 @@ from stilton.web.upkeep import UpkeepAnswers
 from stilton.web.uploads import UploadAnswers
 from stilton.web.urls import Here
 from stilton.web.visitors import Visitors
+from stilton.web.wall import Wall
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +140,7 @@ class App:
                 has_room=space.has_room,
             )
 
-        policy = permission.policy(config.restrict_modify)
+        policy = permission.policy(config.restrict_modify, require_login=config.require_login)
         self.login = login = Login(db, self._secret, self._now)
         users = Users(db, login, policy, self._now)
         self.indexes = indexes = Indexes(
@@ -211,10 +212,11 @@ class App:
         )  # fmt: skip
         here = Here(config.outside_url, visitors.trusts)
         auth = Auth(login, visitors.address)
+        wall = Wall(policy, auth)
         answers = Answers(uuid, metrics, serial, self.alarm.raised)
         self._access = AccessLog(visitors)
         api = Api(
-            auth, here, users, indexes, about,
+            auth, wall, here, users, indexes, about,
             serial=serial, last_commit_at=db.last_commit_at, warnings=self._all_warnings, report=self.report,
         )  # fmt: skip
         status = Status(metrics, self._place.run, indexes, serial, self.space)
@@ -240,6 +242,7 @@ class App:
             ),
             here,
             visitors=visitors,
+            wall=wall,
             access=self._access,
             timed=metrics.took,
             notice=db.news if config.workers > 1 else None,

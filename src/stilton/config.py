@@ -48,6 +48,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     x_accel_redirect: bool
     secretfile: str | None
     restrict_modify: tuple[str, ...]
+    require_login: bool
     max_request_body_size: int
     internal_networks: tuple[str, ...]
     offline_mode: bool

@@ -102,6 +102,10 @@ SETTINGS: tuple[Setting, ...] = (
         help="users and :groups who alone may create and change users and indexes; name root too if he is one of them",
     ),
     Setting(
+        name="require-login", default=False, kind="switch",
+        help="answer only those who log in, whatever acl_pkg_read says; /+login, /+api and /+health stay open",
+    ),
+    Setting(
         name="max-request-body-size", default=1 << 30, kind="size", least=1, most=EXBIBYTE,
         help="size of the largest upload that is taken, such as 500M",
     ),

@@ -884,3 +884,43 @@ def test_pip_and_uv_use_the_index_that_was_set(devpi: Client) -> None:
 
     for target in ("with-pip", "with-uv"):
         assert installed(devpi.folder / target) == {"pkg": "1.0", "dep": "1.5"}
+
+
+# -- a server for those who log in ----------------------------------------------------------------
+
+
+def test_a_server_that_answers_only_who_logs_in_is_used_like_any_other(yard: Yard, tmp_path: Path, tool: Path) -> None:
+    made = run(
+        "devpi-init", "--serverdir", str(tmp_path / "server"), "--mirror-url", yard.upstream.url, "--root-passwd", ROOT
+    )
+    assert made.returncode == 0, made.stderr
+    (tmp_path / "home").mkdir()
+    with a_server(tmp_path / "server", "--require-login") as server:
+        devpi = Client(server, yard.upstream, tmp_path / "home", tool=tool)
+        devpi.follow(f"""
+            $ devpi use SERVER/root/pypi
+            current devpi index: SERVER/root/pypi (not logged in)
+            $ devpi user -c ann password=hidden email=a@b.example
+            …answers only those who log in…
+            [1]
+            $ devpi list dep
+            …answers only those who log in…
+            [1]
+            $ devpi login root --password '{ROOT}'
+            logged in 'root'…
+            $ devpi user -c ann password=hidden email=a@b.example
+            user created: ann
+            $ devpi login ann --password hidden
+            logged in 'ann'…
+            $ devpi index -c dev bases=root/pypi
+            type=stage
+            $ devpi use dev
+            current devpi index: SERVER/ann/dev (logged in as ann)
+        """)
+        devpi.has(a_wheel())
+        devpi.follow("""
+            $ devpi upload --from-dir dist
+            file_upload of pkg-1.0-py3-none-any.whl to SERVER/ann/dev/
+            $ devpi list
+            pkg
+        """)

@@ -55,12 +55,35 @@ OVER_OWNERS = OVER_USERS | {Right.CREATE_INDEX}
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """`restricted`: who alone may change users and indexes (`--restrict-modify`); None: everybody his own."""
+    """`restricted`: who alone may change users and indexes (`--restrict-modify`); None: everybody his own.
+
+    `closed`: who is not logged in may do nothing at all (`--require-login`).
+    """
 
     restricted: frozenset[str] | None = None
+    closed: bool = False
 
     def may_user(self, actor: Actor, right: Right, owner: str) -> bool:
         """Whether `actor` has a right over user `owner`, or over the indexes that `owner` will have."""
+        return self.lets_in(actor) and self._may_user(actor, right, owner)
+
+    def may(self, actor: Actor, right: Right, index: Index) -> bool:
+        """Whether `actor` has a right over `index`."""
+        return self.lets_in(actor) and self._may(actor, right, index)
+
+    def lets_in(self, actor: Actor) -> bool:
+        """Whether `actor` may ask for anything at all."""
+        return not self.closed or actor.name is not None
+
+    def is_public(self, index: Index) -> bool:
+        """Whether everybody may read `index`."""
+        return not self.closed and ANONYMOUS in index.readers
+
+    def is_admin(self, user: str) -> bool:
+        """Whether a user is one of those who run this server."""
+        return self._is_admin(Actor(user))
+
+    def _may_user(self, actor: Actor, right: Right, owner: str) -> bool:
         is_self = actor.name == owner
         listed = self._is_admin(actor)
         match right:
@@ -75,8 +98,7 @@ class Policy(msgspec.Struct, frozen=True):
             case _:
                 return False
 
-    def may(self, actor: Actor, right: Right, index: Index) -> bool:
-        """Whether `actor` has a right over `index`."""
+    def _may(self, actor: Actor, right: Right, index: Index) -> bool:
         is_owner = actor.name == index.user
         listed = self._is_admin(actor)
         match right:
@@ -93,14 +115,6 @@ class Policy(msgspec.Struct, frozen=True):
             case _:
                 return self.may_user(actor, right, index.user)
 
-    def is_public(self, index: Index) -> bool:
-        """Whether everybody may read `index`."""
-        return ANONYMOUS in index.readers
-
-    def is_admin(self, user: str) -> bool:
-        """Whether a user is one of those who run this server."""
-        return self._is_admin(Actor(user))
-
     def _is_admin(self, actor: Actor) -> bool:
         if self.restricted is None:
             return actor.name == ROOT
@@ -114,10 +128,10 @@ def principal(text: str) -> str:
     return upper if upper in (ANONYMOUS, AUTHENTICATED) else text
 
 
-def policy(restrict_modify: Iterable[str]) -> Policy:
-    """From `--restrict-modify`: names and `:groups`; nothing given means no restriction."""
+def policy(restrict_modify: Iterable[str], *, require_login: bool = False) -> Policy:
+    """From `--restrict-modify`: names and `:groups`; nothing given means no restriction. And `--require-login`."""
     listed = frozenset(principal(text) for text in restrict_modify if text.strip())
-    return Policy(listed or None)
+    return Policy(listed or None, closed=require_login)
 
 
 def _holds(actor: Actor, holders: frozenset[str]) -> bool:

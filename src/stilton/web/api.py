@@ -21,6 +21,7 @@ from stilton.upkeep.report import Report
 from stilton.web.answers import answer
 from stilton.web.auth import Auth
 from stilton.web.urls import Here
+from stilton.web.wall import Wall
 
 _HOST = re.compile(r"^https?://[^/?#]+", re.IGNORECASE)
 FEATURES = ("push-no-docs", "push-only-docs", "push-register-project", "server-keyvalue-parsing")
@@ -45,6 +46,7 @@ class Api:
     def __init__(
         self,
         auth: Auth,
+        wall: Wall,
         here: Here,
         users: Users,
         indexes: Indexes,
@@ -56,6 +58,7 @@ class Api:
         report: Report,
     ) -> None:
         self._auth = auth
+        self._wall = wall
         self._here = here
         self._users = users
         self._indexes = indexes
@@ -71,14 +74,16 @@ class Api:
         actor = await self._auth.actor(request.scope)
         status: list[Any] = ["noauth", "", []] if actor.name is None else ["ok", actor.name, sorted(actor.groups)]
         result: dict[str, Any] = {"login": f"{base}/+login", "authstatus": status, "features": list(FEATURES)}
+        # Whoever is kept out does not learn which users and indexes there are either.
+        unknown = await self._wall.keeps_out(request.scope)
         if "index" in request.path_params:
             user, name = request.path_params["user"], request.path_params["index"]
-            index = await self._indexes.known(user, name)
+            takes_uploads = unknown or not (await self._indexes.known(user, name)).is_mirror
             result["index"] = f"{base}/{user}/{name}"
             result["simpleindex"] = f"{base}/{user}/{name}/+simple/"
-            if not index.is_mirror:
+            if takes_uploads:
                 result["pypisubmit"] = f"{base}/{user}/{name}/"
-        elif "user" in request.path_params and not self._users.exists(request.path_params["user"]):
+        elif "user" in request.path_params and not unknown and not self._users.exists(request.path_params["user"]):
             raise UserNotFound(request.path_params["user"])
         return answer("apiconfig", result)
 
@@ -131,6 +136,7 @@ class Api:
         segments = unquote(raw).split("/")[1:]
         if not _is_clean(raw, segments):
             raise Denied("this URL is none of an index")
+        await self._wall.check(request.scope, "/".join(["", *segments]))
         actor = await self._auth.actor(request.scope)
         match segments:
             case [""] | ["+api" | "+audit" | "+login" | "+status" | "+openapi" | "robots.txt"]:

@@ -24,6 +24,7 @@ from stilton.web.http import Answers, Header, Receive, Scope, Send, header
 from stilton.web.simple import FULL_PREFIX, VARY_AGENT, SimplePages, is_installer
 from stilton.web.urls import Here, path_to
 from stilton.web.visitors import Visitors
+from stilton.web.wall import Wall
 
 log = logging.getLogger(__name__)
 
@@ -49,11 +50,13 @@ class Front:
         here: Here,
         *,
         visitors: Visitors,
+        wall: Wall,
         access: AccessLog,
         timed: Callable[[str, float], None],
         notice: Callable[[], object] | None,
     ) -> None:
         self._visitors = visitors
+        self._wall = wall
         self._access = access
         self._pages = pages
         self._files = files
@@ -109,6 +112,7 @@ class Front:
             # A page of somebody else's, in the browser of one who is logged in here.
             await self._bad_path(scope, send, status=403)
             return
+        await self._wall.check(scope, path)
         segments = path.split("/")[1:]
         if scope["method"] in ("GET", "HEAD") and len(segments) >= 2 and "+" not in segments[0] + segments[1]:
             user, index, *rest = segments
