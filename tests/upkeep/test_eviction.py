@@ -138,7 +138,7 @@ async def test_a_use_is_not_forgotten_when_the_server_stops(world: World) -> Non
     await world.restart()
 
     [row] = [row for row in world.everything()["held"] if WHEELS[0].filename in row]
-    assert row.endswith(f", {world.clock()})")
+    assert row.endswith(f", {world.clock()}, 1)")
 
 
 async def test_a_use_is_no_change_that_a_reader_sees(world: World) -> None:

@@ -57,7 +57,7 @@ def test_a_project_in_no_state_that_there_is_has_none(tmp_path: Path, state: dic
 @pytest.mark.parametrize(
     "extra",
     [
-        {"uploaded_at": 1e300}, {"used_at": -1.0}, {"provenance": "../../canary"}, {"provenance": "/etc/passwd"},
+        {"uploaded_at": 1e300}, {"used_at": -1.0}, {"uses": -1}, {"uses": 1 << 60}, {"provenance": "../../canary"}, {"provenance": "/etc/passwd"},
         {"path": f"../{WHEEL.filename}"}, {"path": "+f/a/b/other"}, {"hashes": {"sha256": "../x"}},
     ],
     ids=str,

@@ -58,7 +58,7 @@ async def test_only_what_was_fetched_is_cached(world: World) -> None:
 
     assert file == {
         "index": "root/pypi", "project": "pkg", "path": ONE.path, "size": len(ONE.content), "sha256": ONE.sha256,
-        "fetched_at": START, "used_at": None, "pinned": None,
+        "fetched_at": START, "used_at": None, "uses": 0, "pinned": None,
     }  # fmt: skip
 
 
@@ -71,7 +71,24 @@ async def test_last_use_and_pin_are_told(world: World) -> None:
 
     (file,) = await cached(world)
 
-    assert (file["used_at"], file["pinned"]) == (START + 2 * HOUR, "release 7")
+    assert (file["used_at"], file["uses"], file["pinned"]) == (START + 2 * HOUR, 1, "release 7")
+
+
+async def test_uses_are_counted_also_between_two_writings_and_up_to_the_stop(world: World) -> None:
+    await fetch(world, ONE, TWO)
+    for hours in (0, 0, 1):
+        world.clock.pass_s(hours * HOUR)
+        await fetch(world, ONE)
+        await world.app.keeper.uses.flush()
+    await fetch(world, ONE)
+    counted = [(file["path"], file["uses"]) for file in await cached(world)]
+
+    await world.restart()
+
+    assert sorted(counted) == sorted([(ONE.path, 3), (TWO.path, 0)])
+    assert sorted((file["path"], file["uses"]) for file in await cached(world)) == sorted(
+        [(ONE.path, 4), (TWO.path, 0)]
+    )
 
 
 async def test_a_project_or_what_is_unused_can_be_asked_for(world: World) -> None:

@@ -21,7 +21,7 @@ from tests.support.server import a_server, run
 from tests.support.world import make_serverdir
 
 NOWHERE = "http://127.0.0.1:9/simple/"
-OLDER = ["0001", "0002"]
+OLDER = ["0001", "0002", "0003"]
 WHEEL = a_wheel("pkg", "1.0")
 ROWS: dict[str, dict[str, dict[str, Any]]] = {
     "0001": {
@@ -42,6 +42,10 @@ ROWS: dict[str, dict[str, dict[str, Any]]] = {
             "filename": WHEEL.filename, "digest": WHEEL.sha256, "size": len(WHEEL.content), "uploaded_at": 8.0,
             "log": "[]",
         },
+    },
+    "0003": {
+        "pins": {"mirror": "root/pypi", "path": WHEEL.path, "reason": "release 7", "at": 9.0},
+        "audit": {"at": 9.0, "actor": "ann", "action": "pins.put", "target": "root/pypi", "detail": "{}"},
     },
 }  # fmt: skip
 """A row in each table that a revision brought."""
@@ -189,7 +193,10 @@ def test_only_the_newest_two_of_those_are_kept(tmp_path: Path) -> None:
 
     migrate.bring_up(place.database)
 
-    assert sorted(path.name for path in place.path.glob("before-*")) == ["before-0002.sqlite", "before-0003.sqlite"]
+    assert sorted(path.name for path in place.path.glob("before-*")) == [
+        "before-0002.sqlite",
+        f"before-{migrate.HEAD}.sqlite",
+    ]
 
 
 def test_a_snapshot_that_cannot_be_kept_stops_the_migration(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ class Listed(msgspec.Struct, frozen=True):
 
 
 class Cached(msgspec.Struct, frozen=True):
-    """A mirror's file that is here. `fetched_at`, `used_at`: Unix seconds. `pinned`: why it is."""
+    """A mirror's file that is here. `fetched_at`, `used_at`: Unix seconds. `uses`: how many. `pinned`: why it is."""
 
     path: str
     project: ProjectName
@@ -33,6 +33,7 @@ class Cached(msgspec.Struct, frozen=True):
     last_modified: str | None
     fetched_at: float
     used_at: float | None
+    uses: int
     pinned: str | None
 
 
@@ -118,6 +119,7 @@ def _cached(row: RowMapping) -> Cached:
         last_modified=row["last_modified"],
         fetched_at=row["fetched_at"],
         used_at=row["used_at"],
+        uses=row["uses"],
         pinned=row["reason"],
     )
 

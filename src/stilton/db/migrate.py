@@ -11,7 +11,7 @@ from pathlib import Path
 from stilton.db import snapshots
 from stilton.domain.errors import SetupError
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest revision in `migrations/versions`; a test compares."""
 
 KEPT = 2

@@ -58,6 +58,7 @@ held = Table(
     Column("last_modified", String),  # HTTP date, upstream's
     Column("fetched_at", Float, nullable=False),
     Column("used_at", Float),  # the last time somebody asked for it, to the hour; NULL: not since it was fetched
+    Column("uses", Integer, nullable=False, server_default="0"),  # how often
     Index("ix_held_project", "mirror", "project"),
     Index("ix_held_digest", "digest"),
 )

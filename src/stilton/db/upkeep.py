@@ -1,9 +1,9 @@
 """SQL for the disk's upkeep: what is held and since when unused, what refers to which blob, who uses how much."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
-from sqlalchemy import Column, Connection, Select, bindparam, delete, func, or_, select, update
+from sqlalchemy import Column, Connection, Select, bindparam, delete, func, select, update
 
 from stilton.db.database import Transaction
 from stilton.db.schema import files, held, pins
@@ -20,8 +20,7 @@ _LAST_USE = func.coalesce(held.c.used_at, held.c.fetched_at)
 _MARK_USED = (
     update(held)
     .where(held.c.mirror == bindparam("m"), held.c.path == bindparam("p"))
-    .where(or_(held.c.used_at.is_(None), held.c.used_at <= bindparam("before"), held.c.used_at > bindparam("at")))
-    .values(used_at=bindparam("at"))
+    .values(used_at=bindparam("at"), uses=held.c.uses + bindparam("count"))
 )
 
 
@@ -33,14 +32,13 @@ class Usage(msgspec.Struct, frozen=True):
     bytes: int
 
 
-def mark_used(tx: Transaction, used: Iterable[tuple[str, str]], *, at: float, before: float) -> None:
-    """Files (mirror, path) were asked for at `at`; those that were since `before` stay as they are. Unix seconds.
-
-    What is noted for later than `at` was noted by a clock that was wrong.
+def mark_used(tx: Transaction, used: Mapping[tuple[str, str], int], *, at: float) -> None:
+    """Files (mirror, path) were asked for so many times more, last at `at` (Unix seconds).
 
     Nothing that a reader sees: not in the log of changes.
     """
-    tx.sql.execute(_MARK_USED, [{"m": mirror, "p": path, "at": at, "before": before} for mirror, path in used])
+    rows = [{"m": mirror, "p": path, "at": at, "count": count} for (mirror, path), count in used.items()]
+    tx.sql.execute(_MARK_USED, rows)
 
 
 def cached_bytes(connection: Connection, mirror: IndexName) -> int:

@@ -45,7 +45,8 @@ class FileExtra(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What devpi does not keep of a file.
 
     `uploaded_at`, `fetched_at`, `used_at`: Unix seconds. `provenance`: where it is in the dump. Of mirrored
-    files: `path` below the index, `hashes` as upstream's page has them, `pinned`: why it is (`db.pins`).
+    files: `path` below the index, `hashes` as upstream's page has them, `uses`: how many, `pinned`: why it is
+    (`db.pins`).
     """
 
     uploaded_at: float | None = None
@@ -55,6 +56,7 @@ class FileExtra(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     hashes: dict[str, str] | None = None
     fetched_at: float | None = None
     used_at: float | None = None
+    uses: int = 0
     pinned: str | None = None
 
 

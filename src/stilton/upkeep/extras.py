@@ -12,6 +12,7 @@ from stilton.upkeep.dump import FileExtra, GoneFile, ProjectExtra
 
 _LATEST = 253_402_300_799.0
 """The end of the year 9999 in Unix seconds: no date is later."""
+_MAX_USES = 1 << 53
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _HEX = re.compile(r"[0-9a-f]+")
 
@@ -24,6 +25,8 @@ def is_inside(relpath: str) -> bool:
 def check_file(extra: FileExtra, filename: str) -> None:
     """Raises Invalid when a file of this name cannot have it."""
     _check_moments((extra.uploaded_at, extra.fetched_at, extra.used_at))
+    if not 0 <= extra.uses <= _MAX_USES:
+        raise Invalid("it cannot have been used so often")
     if extra.provenance is not None and not is_inside(extra.provenance):
         raise Invalid("its provenance is not inside the dump")
     if extra.path is not None:

@@ -94,7 +94,7 @@ class Keeper:
 
     async def close(self) -> None:
         """Write what is known; let another worker be the keeper."""
-        await self.uses.flush()
+        await self.uses.close()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

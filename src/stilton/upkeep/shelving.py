@@ -121,7 +121,7 @@ class MirrorShelf:
             extra = one.incoming.dumped.extra or FileExtra()
             mirrors.keep_file(tx, self._name, entry, extra.fetched_at or self._at)
             if extra.used_at is not None:
-                upkeep.mark_used(tx, [(self._name, entry.path)], at=extra.used_at, before=extra.used_at)
+                upkeep.mark_used(tx, {(self._name, entry.path): extra.uses}, at=extra.used_at)
             if extra.pinned is not None:
                 pins.put(tx, self._name, [entry.path], reason=extra.pinned, at=self._at)
         return []

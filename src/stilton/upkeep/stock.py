@@ -75,5 +75,6 @@ def _shown(mirror: IndexName, file: Cached) -> dict[str, Any]:
         "sha256": file.held.digest,
         "fetched_at": file.fetched_at,
         "used_at": file.used_at,
+        "uses": file.uses,
         "pinned": file.pinned,
     }

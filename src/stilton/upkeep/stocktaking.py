@@ -208,6 +208,7 @@ def _held(mirror: IndexName, cached: Cached, file: File, version: str, sent: lis
             hashes=file.hashes,
             fetched_at=cached.fetched_at,
             used_at=cached.used_at,
+            uses=cached.uses,
             pinned=cached.pinned,
         ),
     )

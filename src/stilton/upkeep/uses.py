@@ -1,4 +1,4 @@
-"""When held files were last used, to the hour: noted on the file-serving path, written in batches by housekeeping."""
+"""Uses of held files: the last, to the hour, and how many. Noted where files are served, written by housekeeping."""
 
 from collections.abc import Callable
 from itertools import islice
@@ -16,25 +16,34 @@ class Uses:
     def __init__(self, db: Database, now: Callable[[], float]) -> None:
         self._db = db
         self._now = now
+        self._counts: dict[tuple[str, str], int] = {}
         self._written: set[tuple[str, str]] = set()
-        self._pending: set[tuple[str, str]] = set()
         self._since = now()
 
     def note(self, index: str, path: str) -> None:
-        """Somebody gets the file at `path` of `index`. On a hot path: two looks into sets."""
+        """Somebody gets the file at `path` of `index`. On a hot path."""
         key = (index, path)
-        if key not in self._written:
-            self._pending.add(key)
+        self._counts[key] = self._counts.get(key, 0) + 1
 
     async def flush(self) -> None:
-        """Write what was noted. What was written within the hour is not written again."""
-        at = self._now()
+        """Write what was noted of files that were not written within the hour."""
         # A clock that was set back must not keep uses from being written until it is where it was.
-        if not 0 <= at - self._since < FRESH_S:
-            self._since = at
+        if not 0 <= self._now() - self._since < FRESH_S:
+            self._since = self._now()
             self._written.clear()
-        noted, self._pending = self._pending, set()
-        self._written |= noted
-        left = iter(noted)
-        while batch := list(islice(left, BATCH)):
-            await self._db.write(upkeep.mark_used, batch, at=at, before=at - FRESH_S)
+        await self._write({key: count for key, count in self._counts.items() if key not in self._written})
+
+    async def close(self) -> None:
+        """Write all that was noted."""
+        await self._write(dict(self._counts))
+
+    async def _write(self, noted: dict[tuple[str, str], int]) -> None:
+        at = self._now()
+        left = iter(noted.items())
+        while batch := dict(islice(left, BATCH)):
+            await self._db.write(upkeep.mark_used, batch, at=at)
+            self._written |= batch.keys()
+            for key, count in batch.items():
+                self._counts[key] -= count
+                if not self._counts[key]:
+                    del self._counts[key]

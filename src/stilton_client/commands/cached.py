@@ -40,7 +40,7 @@ def cached_(
 ) -> None:
     """List the files that the mirrors behind the index keep, the longest unused first.
 
-    Uses are known to the hour; a file that nobody asked for since it was fetched counts from then.
+    The last use is known to the hour; a file that nobody asked for since it was fetched counts from then.
     A requirement file may have several versions of a project; another server takes them all with
     devpi prime --no-deps --all-files -r FILE.
     """
@@ -91,11 +91,18 @@ def _files(session: Session, place: Index, project: str | None, unused_for: str 
 
 def _show(out: Terminal, files: Sequence[File]) -> None:
     rows = [
-        (_day(_last_use(file)), bytes_text(file["size"]), _basename(file), file["index"], _pinned(file))
+        (
+            _day(_last_use(file)),
+            str(file.get("uses", "")),
+            bytes_text(file["size"]),
+            _basename(file),
+            file["index"],
+            _pinned(file),
+        )
         for file in files
     ]
     if rows:
-        out.table(("last used", "size", "file", "index", "pinned"), rows)
+        out.table(("last used", "uses", "size", "file", "index", "pinned"), rows)
     total = bytes_text(sum(file["size"] or 0 for file in files))
     out.info(f"{len(files)} file{'s' * (len(files) != 1)}, {total}")
 
