@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.ports import free_port
 from stilton.serverdir import ServerDir
 from tests.support.damage import overwrite
 from tests.support.deadline import until
@@ -96,6 +97,7 @@ def test_a_folder_of_somebody_elses_is_refused_with_a_sentence(serverdir: Path, 
     before = path.stat().st_mode
     path.chmod(bits)
     command = [*(PLAIN if os.geteuid() == 0 else []), str(BIN / "devpi-server"), "--serverdir", str(serverdir)]
+    command += ["--port", str(free_port())]
 
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=clean_env())
     path.chmod(before)

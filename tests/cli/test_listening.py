@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from bench.ports import free_port
 from tests.support.builders import a_wheel
 from tests.support.deadline import until
-from tests.support.server import BIN, Server, a_server, clean_env
+from tests.support.server import BIN, Server, a_server, clean_env, run
 from tests.support.upstream import FakeUpstream, Threaded
 from tests.support.world import make_serverdir
 
@@ -81,10 +81,7 @@ def started(serverdir: Path, *arguments: str, env: dict[str, str] | None = None)
 
 
 def refused(serverdir: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [BIN / "devpi-server", "--serverdir", serverdir, *arguments], capture_output=True, text=True, check=False,
-        timeout=30, env=clean_env(),
-    )  # fmt: skip
+    done = run("devpi-server", "--serverdir", str(serverdir), *arguments, timeout=30)
     assert done.returncode == 1
     return done.stderr
 

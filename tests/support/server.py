@@ -82,9 +82,12 @@ def run(
     cwd: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command of ours to its end."""
+    # Two tests at once must not both begin on the port that is the default.
+    says_where = bool({"--port", "--listen", "--print-config"} & set(arguments))
+    port = {"DEVPISERVER_PORT": str(free_port())} if command == "devpi-server" and not says_where else {}
     return subprocess.run(
         [BIN / command, *arguments], capture_output=True, text=True, timeout=timeout, check=False,
-        env=clean_env(**(env or {})), cwd=cwd,
+        env=clean_env(**{**port, **(env or {})}), cwd=cwd,
     )  # fmt: skip
 
 

@@ -253,7 +253,9 @@ def test_pinned_files_of_mirrors_are_always_in_it(small: Path, backups: Path) ->
     place = ServerDir(small)
     digests = {name: place.blobs.put(name.encode()) for name in ("pinned", "other")}
     for name, digest in digests.items():
-        change(place.database, f"INSERT INTO held VALUES ('root/pypi', '{name}', 'p', '{digest}', 6, '', '', 1, NULL)")
+        change(
+            place.database, f"INSERT INTO held VALUES ('root/pypi', '{name}', 'p', '{digest}', 6, '', '', 1, NULL, 0)"
+        )
     change(place.database, "INSERT INTO pins VALUES ('root/pypi', 'pinned', 'a lock file', 1)")
 
     made = back_up(small, backups)
