@@ -1,11 +1,19 @@
 """Fixtures that every test may use."""
 
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.world import World, a_world
+
+
+def pytest_configure() -> None:
+    """A shell's `&` and nohup have these ignored, and every process that a test starts would ignore them, too."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGQUIT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture
