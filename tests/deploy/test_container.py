@@ -1,18 +1,12 @@
-"""The container: its recipe is checked line by line; it is built and run where an engine is, if asked for.
-
-    STILTON_CONTAINER_ENGINE=podman pytest tests/deploy/test_container.py
-
-Building fetches the base image and the locked packages, so it is never done unasked.
-"""
+"""The container's recipe and the compose files, line by line. They are built and run in `test_container_run`."""
 
 import configparser
 import importlib.metadata
+import importlib.util
 import json
-import os
 import re
 import subprocess
-import sys
-import urllib.request
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +14,21 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from bench.ports import free_port
+from bench import programs
 from stilton import __version__
 from stilton.settings import SETTINGS
-from tests.support.deadline import until
-from tests.support.server import a_server, clean_env
-from tests.support.world import make_serverdir
+from tests.support.server import run
 
 ROOT = Path(__file__).parents[2]
 RECIPE = (ROOT / "Containerfile").read_text(encoding="utf-8")
 COMPOSE = ["compose.yaml", "compose.nginx.yaml"]
-TOP_KEYS = {"services", "volumes", "configs"}
+TOP_KEYS = {"services", "volumes", "networks"}
 SERVICE_KEYS = {
     "build", "image", "init", "volumes", "read_only", "tmpfs", "cap_drop", "security_opt", "environment", "command",
-    "restart", "stop_grace_period", "entrypoint", "depends_on", "user", "ports", "configs",
+    "restart", "stop_grace_period", "entrypoint", "depends_on", "user", "ports", "networks", "mac_address",
 }  # fmt: skip
 """Of compose-spec, those that we use: a misspelled one would say nothing."""
 CONDITIONS = {"service_healthy", "service_completed_successfully", "service_started"}
-ENGINE = os.environ.get("STILTON_CONTAINER_ENGINE")
 
 
 def instructions(text: str = RECIPE) -> list[tuple[str, str]]:
@@ -74,6 +65,7 @@ def test_tools_and_sources_stay_behind() -> None:
     copied = [rest for name, rest in final_stage() if name in ("COPY", "ADD")]
 
     assert copied == ["--from=build /opt/stilton /opt/stilton"]
+    assert "-m venv --without-pip /opt/stilton" in RECIPE
 
 
 def test_the_base_image_has_a_tag_that_says_its_python() -> None:
@@ -86,7 +78,7 @@ def test_the_base_image_has_a_tag_that_says_its_python() -> None:
 def test_packages_are_installed_by_the_hashes_of_the_lock_files() -> None:
     text = " && ".join(rest for name, rest in instructions() if name == "RUN")
 
-    installs = [part.strip() for part in text.split("&&") if "pip install" in part]
+    installs = [part.strip() for part in text.split("&&") if "bin/pip " in part]
 
     assert len(installs) == 3
     for install in installs:
@@ -116,7 +108,7 @@ def test_what_builds_the_wheel_is_locked_whole() -> None:
 
 
 def test_every_copied_file_exists_and_gets_past_the_ignore_file() -> None:
-    ignore = (ROOT / ".containerignore").read_text(encoding="utf-8").splitlines()
+    ignore = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     copied = [rest.split()[:-1] for name, rest in instructions() if name == "COPY" and "--from" not in rest]
 
     sources = {source for row in copied for source in row}
@@ -134,39 +126,15 @@ def test_the_image_says_how_it_is_used() -> None:
     assert rows["STOPSIGNAL"] == "SIGTERM"
     assert rows["ENTRYPOINT"] == '["devpi-server"]'
     assert json.loads(rows["CMD"]) == ["--init"]
-    assert "DEVPISERVER_SERVERDIR=/data" in rows["ENV"]
+    assert "DEVPISERVER_SERVERDIR=/data/server " in rows["ENV"]
     assert "DEVPISERVER_HOST=0.0.0.0" in rows["ENV"]
 
 
-def test_the_health_check_is_a_program_that_runs() -> None:
+def test_the_health_check_is_our_own_module() -> None:
     check = dict(final_stage())["HEALTHCHECK"]
-    command = json.loads(check[check.index("[") :])
 
-    assert command[:2] == ["python", "-c"]
-    compile(command[2], "HEALTHCHECK", "exec")
-    assert "/+health" in command[2]
-
-
-def health(port: int, **environ: str) -> int:
-    """The exit code of the image's health check."""
-    check = dict(final_stage())["HEALTHCHECK"]
-    command = json.loads(check[check.index("[") :])
-    done = subprocess.run(
-        [sys.executable, *command[1:]], capture_output=True, timeout=60, check=False,
-        env=clean_env(DEVPISERVER_PORT=str(port), **environ),
-    )  # fmt: skip
-    return done.returncode
-
-
-def test_the_health_check_asks_the_server_itself_and_no_proxy(tmp_path: Path) -> None:
-    make_serverdir(tmp_path / "server", "http://127.0.0.1:9/simple/")
-    nobody = f"http://127.0.0.1:{free_port()}"
-    with a_server(tmp_path / "server") as server:
-        running = health(server.port)
-        behind = health(server.port, http_proxy=nobody, HTTP_PROXY=nobody, ALL_PROXY=nobody)
-    stopped = health(server.port)
-
-    assert (running, behind, stopped) == (0, 0, 1)
+    assert json.loads(check[check.index("[") :]) == ["python", "-m", "stilton.cli.health"]
+    assert importlib.util.find_spec("stilton.cli.health") is not None
 
 
 def test_a_linter_finds_no_fault_with_the_recipe() -> None:
@@ -191,17 +159,14 @@ def test_every_key_is_one_of_the_compose_specification(name: str) -> None:
     assert {key for one in services if "build" in one for key in one["build"]} <= {"context", "dockerfile"}
     assert [other for other, _ in waits if other not in document["services"]] == []
     assert {condition for _, told in waits for condition in told.values()} <= CONDITIONS
-    assert {config["source"] for one in services for config in one.get("configs", [])} == set(
-        document.get("configs", {})
-    )
 
 
-def test_who_waits_for_a_healthy_server_waits_for_an_image_that_has_a_check() -> None:
+def test_nginx_starts_when_its_configuration_is_written_and_nobody_waits_for_the_server() -> None:
     services = composed("compose.nginx.yaml")["services"]
 
-    assert services["config"]["depends_on"] == {"devpi": {"condition": "service_healthy"}}
-    assert "healthcheck" not in services["devpi"]
-    assert "HEALTHCHECK" in dict(final_stage())
+    # Podman starts nothing that needs a container that has ended and needs one that runs.
+    assert "depends_on" not in services["config"]
+    assert services["nginx"]["depends_on"] == {"config": {"condition": "service_completed_successfully"}}
 
 
 @pytest.mark.parametrize("name", COMPOSE)
@@ -242,14 +207,58 @@ def test_alone_the_server_is_this_machines() -> None:
 
 def test_behind_nginx_the_server_has_no_port_and_nginx_its_files() -> None:
     services = composed("compose.nginx.yaml")["services"]
-    written = composed("compose.nginx.yaml")["configs"]["nginx"]["content"]
 
     assert "ports" not in services["devpi"]
     assert services["nginx"]["user"] == dict(final_stage())["USER"]
     assert services["nginx"]["volumes"] == ["data:/data:ro"]
     assert services["config"]["entrypoint"][0] == "devpi-gen-config"
-    assert "include /data/gen-config/nginx-devpi.conf;" in written
-    assert "$" not in written
+
+
+def test_nginx_finds_the_server_where_it_is_after_each_restart() -> None:
+    document = composed("compose.nginx.yaml")
+    (network,) = document["networks"]["default"]["ipam"]["config"]
+    address = ip_address(document["services"]["devpi"]["networks"]["default"]["ipv4_address"])
+    asked = document["services"]["config"]["entrypoint"]
+
+    assert asked[asked.index("--host") + 1] == str(address)
+    assert address in ip_network(network["subnet"])
+    assert address not in ip_network(network["ip_range"])
+    assert bytes.fromhex(document["services"]["devpi"]["mac_address"].replace(":", ""))[2:] == address.packed
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost:8080",
+        "http://127.0.0.1:3580",
+        "https://packages.example.com",
+        "https://example.com:8443/devpi",
+    ],
+)
+def test_nginx_listens_on_its_port_whatever_clients_type(tmp_path: Path, url: str) -> None:
+    services = composed("compose.nginx.yaml")["services"]
+    command, *words = [
+        word.replace("${OUTSIDE_URL:-http://localhost:8080}", url) for word in services["config"]["entrypoint"]
+    ]
+    shell, flag, script = services["nginx"]["command"]
+    written = run(command, *words, "--serverdir", str(tmp_path / "server"), cwd=tmp_path)
+    here = script.replace("/tmp/", f"{tmp_path}/").replace("/data/", f"{tmp_path}/")
+    checked = here.replace("exec nginx", f"exec {programs.find('nginx')} -T -p {tmp_path}")
+
+    done = subprocess.run([shell, flag, checked], capture_output=True, text=True, timeout=60, check=False)
+
+    assert (written.returncode, done.returncode) == (0, 0), written.stderr + done.stderr
+    assert re.findall(r"^ *(listen .*)", done.stdout, re.MULTILINE) == ["listen 8080;"]
+    assert f'X-Outside-Url "{url}";' in done.stdout
+    assert f"server {words[words.index('--host') + 1]}:3141;" in done.stdout
+
+
+def test_nginx_takes_the_place_of_the_shell_that_starts_it() -> None:
+    script = composed("compose.nginx.yaml")["services"]["nginx"]["command"][2]
+
+    assert "$" not in script  # compose would take it for a variable
+    assert "daemon off;" in script
+    assert script.splitlines()[-1] == "exec nginx -c /tmp/nginx.conf"
 
 
 def test_the_commands_of_the_images_are_ours() -> None:
@@ -257,46 +266,3 @@ def test_the_commands_of_the_images_are_ours() -> None:
     scripts.read_string(importlib.metadata.distribution("stilton").read_text("entry_points.txt") or "")
 
     assert {"devpi-server", "devpi-gen-config"} <= set(scripts["console_scripts"])
-
-
-# -- for real ---------------------------------------------------------------------------------
-
-
-def engine(*arguments: str) -> str:
-    done = subprocess.run([str(ENGINE), *arguments], capture_output=True, text=True, timeout=900, check=False, cwd=ROOT)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout.strip()
-
-
-@pytest.mark.skipif(not ENGINE, reason="STILTON_CONTAINER_ENGINE names no engine (docker or podman)")
-def test_the_image_serves_as_nobody_special_on_a_root_that_it_cannot_write() -> None:
-    form = ["--format", "docker"] if ENGINE == "podman" else []
-    base = os.environ.get("STILTON_CONTAINER_BASE")
-    engine(
-        "build",
-        *form,
-        *(["--build-arg", f"PYTHON={base}"] if base else []),
-        "-f",
-        "Containerfile",
-        "-t",
-        "stilton-test",
-        ".",
-    )
-    port = free_port()
-    name = engine(
-        "run", "--detach", "--rm", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL",
-        "--publish", f"127.0.0.1:{port}:3141", "stilton-test",
-    )  # fmt: skip
-    try:
-
-        def healthy() -> bool:
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/+health", timeout=5) as answer:
-                    return bool(answer.status == 200)
-            except OSError:
-                return False
-
-        until(healthy, "the container's first answer", within_s=60)
-        assert engine("exec", name, "id", "-u") == "3141"
-    finally:
-        engine("stop", name)
