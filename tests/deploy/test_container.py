@@ -182,6 +182,19 @@ def test_services_have_no_rights_and_write_to_their_volume_only(name: str) -> No
     assert list(composed(name)["volumes"]) == ["data"]
 
 
+def test_the_documented_commands_give_no_more_rights_than_compose() -> None:
+    guide = (ROOT / "docs" / "guide" / "service.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^    docker run -d (.+)$", guide, re.MULTILINE)
+    devpi = composed("compose.yaml")["services"]["devpi"]
+
+    assert len(commands) == 2
+    for command in commands:
+        assert f"--restart {devpi['restart']} --init --read-only --tmpfs {devpi['tmpfs'][0]}" in command
+        assert f"--cap-drop {devpi['cap_drop'][0]} --security-opt no-new-privileges" in command
+        assert f"-p {devpi['ports'][0]} " in command
+        assert f"--stop-timeout {devpi['stop_grace_period'].removesuffix('s')} " in command
+
+
 @pytest.mark.parametrize("name", COMPOSE)
 def test_the_server_is_built_here_and_has_time_to_stop(name: str) -> None:
     devpi = composed(name)["services"]["devpi"]

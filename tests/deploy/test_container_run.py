@@ -25,7 +25,14 @@ from tests.support.upstream import FakeUpstream, Threaded
 
 ROOT = Path(__file__).parents[2]
 # As docs/guide/service.md has it; the network is this machine's, for an upstream that is here.
-RIGHTS = ("--init", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--network=host")
+RIGHTS = (
+    "--init",
+    "--read-only",
+    "--tmpfs=/tmp",
+    "--cap-drop=ALL",
+    "--security-opt=no-new-privileges",
+    "--network=host",
+)
 STOP_WITHIN_S = 40
 
 
