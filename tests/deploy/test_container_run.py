@@ -45,10 +45,11 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         pytest.skip(f"no container engine: {why}")
     try:
         base = engines.base_for(found, tmp_path_factory.mktemp("base") / "context")
-        found.build(IMAGE, ROOT, f"--build-arg=PYTHON={base}")
+        built = found.build(IMAGE, ROOT, f"--build-arg=PYTHON={base}")
+        assert built.returncode == 0, built.stderr[-3000:]
         yield engines.that_runs(found, IMAGE)
     except NoEngine as why:
-        pytest.skip(f"no container can be run: {why}")
+        pytest.skip(f"no container here: {why}")
     finally:
         found.remove(IMAGE, engines.BASE)
 

@@ -54,7 +54,7 @@ def write(folder: Path) -> None:
             _link(tar, f"usr/local/bin/{alias}", _python())
     settings = {name: os.environ[name] for name in PIPS if name in os.environ}
     said = [f"ENV {name}={json.dumps(value)}" for name, value in settings.items()]
-    (folder / "Containerfile").write_text("\n".join(["FROM scratch", "ADD base.tar /", *said, ""]))
+    (folder / "Containerfile").write_text("\n".join(["FROM scratch", "ADD base.tar /", *said, "RUN id", ""]))
 
 
 def _files() -> Iterator[str]:

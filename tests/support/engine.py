@@ -50,11 +50,13 @@ class Engine:
     def run(self, *arguments: str) -> str:
         return self.done("run", *self.running, *arguments)
 
-    def build(self, tag: str, context: Path, *arguments: str) -> None:
+    def build(self, tag: str, context: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         # Podman: the form that holds a health check; no image of each step stays behind; as little isolation as goes.
         own = ("--format=docker", "--layers=false", "--isolation=chroot") if self.is_podman else ("--network=host",)
         recipe = str(context / "Containerfile")
-        self.done("build", *own, *arguments, "-f", recipe, "-t", tag, str(context), within_s=BUILDS_WITHIN_S)
+        return self.call(
+            "build", *own, *arguments, "-f", recipe, "-t", tag, str(context), within_s=BUILDS_WITHIN_S
+        )  # fmt: skip
 
     def remove(self, *images: str) -> None:
         for image in images:
@@ -82,7 +84,9 @@ def base_for(engine: Engine, folder: Path) -> str:
         if lacking:
             raise NoEngine(f"no {', '.join(lacking)} for a base image; STILTON_CONTAINER_BASE names one")
         baseimage.write(folder)
-        engine.build(BASE, folder)
+        told = engine.build(BASE, folder)
+        if told.returncode != 0:
+            raise NoEngine(f"{engine.command[0]} builds nothing here: {_last(told.stderr)}")
     return named or BASE
 
 
