@@ -224,7 +224,7 @@ class App:
             auth, here, indexes, pages, files, releases,
             removals=Removals(db, indexes, policy, self._now),
             curation=Curation(db, indexes, policy, self._now),
-            results=TestResults(db, self._place.blobs, indexes, policy, self._now),
+            results=TestResults(db, self._place.blobs, indexes, policy),
             pushes=pushes,
         )  # fmt: skip
         pins = Pins(db, indexes, policy, self._now)

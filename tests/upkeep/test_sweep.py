@@ -1,25 +1,29 @@
 """Garbage collection: what nothing refers to goes, and nothing else ever does."""
 
 import asyncio
+import contextlib
 import hashlib
 import json
+import math
 import os
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stilton.blobs import unused
 from stilton.blobs.local import LocalBlobs
-from stilton.db import stages
+from stilton.db import consistency, stages
 from stilton.db.database import connect, write_now
 from stilton.domain.names import IndexName, ProjectName
 from stilton.domain.publishing import Kind, StageFile
 from stilton.upkeep import fsck, sweep
 from tests.http.test_uploads import an_attestation
 from tests.support.builders import a_wheel
+from tests.support.client import Answer
 from tests.support.publish import a_team, upload
 from tests.support.team import settled
 from tests.support.world import World, a_world, make_serverdir
@@ -27,6 +31,8 @@ from tests.support.world import World, a_world, make_serverdir
 STAGE = IndexName("team/dev")
 OLD = 7200.0
 """Seconds: older than what is spared."""
+AHEAD = math.inf
+"""To a clock that jumped ahead everything looks old."""
 
 
 def age(blobs: list[Path]) -> None:
@@ -133,15 +139,82 @@ async def test_a_push_makes_its_bytes_young(world: World) -> None:
     assert all(time.time() - blob.stat().st_mtime < OLD / 2 for blob in world.blobs)
 
 
-async def test_a_file_that_becomes_one_between_the_look_and_the_removal_stays(world: World, blobs: LocalBlobs) -> None:
-    wheel = a_wheel()
-    await upload(world.client, "team/dev", wheel)
-    age(world.blobs)
+def serial(world: World) -> int:
+    return world.app.db.glance(consistency.serial)
 
-    await world.app.db.write(sweep.take, blobs, [wheel.sha256], time.time() - sweep.GRACE_S)
 
-    assert blobs.has(wheel.sha256)
-    assert unused.unlink_aside(blobs, [wheel.sha256]) == (0, 0)
+@contextlib.asynccontextmanager
+async def waiting_writer(world: World) -> AsyncIterator[None]:
+    """Nothing is committed inside; what queues up becomes one transaction, in the order in which it came."""
+    go = threading.Event()
+    held_up = asyncio.ensure_future(world.app.db.write(lambda _tx: go.wait(20)))
+    await asyncio.sleep(0)
+    try:
+        yield
+    finally:
+        go.set()
+        await held_up
+
+
+async def test_what_became_files_between_the_look_and_the_removal_stays(world: World, blobs: LocalBlobs) -> None:
+    wheel, before = a_wheel(), serial(world)
+    proof = json.dumps([an_attestation(wheel.filename, wheel.sha256)])
+    await upload(world.client, "team/dev", wheel, attestations=proof)
+    digests = [blob.parent.name + blob.name for blob in world.blobs]
+
+    await world.app.db.write(sweep.take, blobs, digests, AHEAD, before)
+
+    assert len(digests) == 3  # the wheel, its metadata, its provenance
+    assert all(map(blobs.has, digests))
+    assert unused.unlink_aside(blobs, digests) == (0, 0)
+
+
+async def test_what_becomes_a_file_in_the_transaction_of_the_removal_stays(world: World, blobs: LocalBlobs) -> None:
+    file = a_file(b"content")
+    blobs.put(b"content")
+
+    async with waiting_writer(world):
+        put = asyncio.ensure_future(world.app.db.write(stages.put_file, STAGE, file))
+        take = asyncio.ensure_future(world.app.db.write(sweep.take, blobs, [file.digest], AHEAD, serial(world)))
+        await asyncio.sleep(0)
+    await asyncio.gather(put, take)
+
+    assert blobs.has(file.digest)
+
+
+@pytest.mark.parametrize("what", ["distribution", "metadata", "result"])
+async def test_what_is_taken_since_the_clock_jumped_is_not_published_without_its_bytes(
+    world: World, blobs: LocalBlobs, what: str
+) -> None:
+    """The clock jumps an hour ahead while an upload waits for its commit: its bytes look old to the sweep."""
+    wheel, result = a_wheel(version="2.0"), b"{}"
+    await upload(world.client, "team/dev", a_wheel())
+    digest = {
+        "distribution": wheel.sha256,
+        "metadata": wheel.metadata_sha256,
+        "result": hashlib.sha256(result).hexdigest(),
+    }[what]
+
+    def send() -> Coroutine[Any, Any, Answer]:
+        if what == "result":
+            return world.client.send("POST", f"/team/dev/{a_wheel().path}", {}, user="team")
+        return upload(world.client, "team/dev", wheel, version="2.0")
+
+    before = world.everything()
+    async with waiting_writer(world):
+        take = asyncio.ensure_future(world.app.db.write(sweep.take, blobs, [digest], AHEAD, serial(world)))
+        sent = asyncio.ensure_future(send())
+        while not blobs.has(digest):
+            await asyncio.sleep(0.01)
+    answer, _ = await asyncio.gather(sent, take)
+    unused.unlink_aside(blobs, [digest])
+
+    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+    assert "try again in a moment" in answer.text
+    left = {name: rows for name, rows in world.everything().items() if name != "blobs"}
+    assert left == {name: rows for name, rows in before.items() if name != "blobs"}
+    assert (await send()).status == 200
+    assert blobs.has(digest)
 
 
 async def test_folders_with_strange_files_are_looked_at_without_touching_those(world: World, blobs: LocalBlobs) -> None:

@@ -14,7 +14,6 @@ from stilton.domain.names import IndexName, ProjectName
 # Whoever adds a column that names a blob adds it here, or the sweep removes those blobs.
 _FILES_OF_STAGES = (files.c.digest, files.c.metadata_digest, files.c.provenance_digest)
 _FILES_OF_MIRRORS = (held.c.digest, held.c.metadata_digest)
-_INDEXED = (files.c.digest, held.c.digest)
 
 _LAST_USE = func.coalesce(held.c.used_at, held.c.fetched_at)
 _MARK_USED = (
@@ -83,12 +82,10 @@ def references(connection: Connection, first: str) -> set[str]:
 
 def referenced(connection: Connection, digests: Sequence[str]) -> set[str]:
     """Which of some hundred digests anything refers to."""
-    return _among(connection, digests, (*_FILES_OF_STAGES, *_FILES_OF_MIRRORS))
-
-
-def files_referenced(connection: Connection, digests: Sequence[str]) -> set[str]:
-    """Which of them are files, as opposed to metadata: by indexes of the database, so at next to no cost."""
-    return _among(connection, digests, _INDEXED)
+    found: set[str] = set()
+    for column in (*_FILES_OF_STAGES, *_FILES_OF_MIRRORS):
+        found.update(connection.scalars(_there(column).where(column.in_(digests))))
+    return found
 
 
 def usage(connection: Connection) -> list[Usage]:
@@ -118,13 +115,6 @@ def _still(connection: Connection, mirror: IndexName, file: Cached) -> bool:
     known = select(_LAST_USE).where(held.c.mirror == mirror, held.c.path == file.path)
     pinned = select(pins.c.at).where(pins.c.mirror == mirror, pins.c.path == file.path)
     return connection.scalar(known) == file.used_at and connection.scalar(pinned) is None
-
-
-def _among(connection: Connection, digests: Sequence[str], columns: Iterable[Column[str]]) -> set[str]:
-    found: set[str] = set()
-    for column in columns:
-        found.update(connection.scalars(_there(column).where(column.in_(digests))))
-    return found
 
 
 def _there(column: Column[str]) -> Select[str]:

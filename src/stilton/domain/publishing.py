@@ -57,6 +57,11 @@ class StageFile(msgspec.Struct, frozen=True, kw_only=True):
     log: Log
     gone_at: float | None = None
 
+    @property
+    def digests(self) -> list[str]:
+        """The sha256 of the blobs that it needs: its own, its metadata's, its provenance's."""
+        return [digest for digest in (self.digest, self.metadata_digest, self.provenance_digest) if digest]
+
 
 class Verdict(enum.Enum):
     """What to do with an uploaded file."""

@@ -98,7 +98,7 @@ class Pushes:
         await asyncio.to_thread(self._touch, cargo)
         event = Event("release.push", f"{to.full_name}/{wish.project}/{cargo.release.version}", _said_of(cargo))
         store = audit.noting(event, _store)
-        done = await self._db.record(store, to.full_name, wish, cargo, actor.name, now=now)
+        done = await self._db.record(store, self._blobs, to.full_name, wish, cargo, actor.name, now=now)
         self._metrics.count("published", "push")
         log.info("%s pushed %s %s from %s to %s", actor.name, wish.project, wish.version, cargo.source, to.full_name)
         return done
@@ -149,7 +149,7 @@ class Pushes:
     def _touch(self, cargo: Cargo) -> None:
         """Tell the sweep that these blobs are going to be referred to. Raises Missing when it was here first."""
         for file in cargo.files:
-            for digest in filter(None, (file.digest, file.metadata_digest, file.provenance_digest)):
+            for digest in file.digests:
                 if not self._blobs.touch(digest):
                     raise Missing(f"{file.filename} was removed from {cargo.source} meanwhile, or its bytes are lost")
 
@@ -241,7 +241,7 @@ def _of_mirror(version: Mirrored, file: File, held: Held, now: float) -> StageFi
 
 
 def _store(
-    tx: Transaction, target: IndexName, wish: Wish, cargo: Cargo, who: str | None, *, now: float
+    tx: Transaction, blobs: LocalBlobs, target: IndexName, wish: Wish, cargo: Cargo, who: str | None, *, now: float
 ) -> list[Action]:
     done: list[Action] = []
     pushed = publishing.entry("push", who, now, src=cargo.source, dst=target)
@@ -252,7 +252,7 @@ def _store(
     # Distributions first: test results need theirs to be there.
     for file in sorted(cargo.files, key=lambda one: one.kind is Kind.TOXRESULT):
         log = [line for line in file.log if line.get("what") != "overwrite"]
-        shelf.put(tx, target, msgspec.structs.replace(file, log=[*log, pushed]), keys, now=now)
+        shelf.put(tx, target, msgspec.structs.replace(file, log=[*log, pushed]), keys, blobs=blobs, now=now)
         if file.kind is Kind.DOCS:
             done.append([200, "store_doczip", wish.project, version, "->", target])
         else:

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 
 import msgspec
 
@@ -17,6 +16,7 @@ from stilton.domain.files import File, path_of
 from stilton.domain.names import IndexName
 from stilton.domain.permission import Actor, Policy, Right
 from stilton.domain.publishing import Kind, StageFile
+from stilton.publish import shelf
 
 MAX_RESULT_BYTES = 32 << 20
 
@@ -26,14 +26,11 @@ class TestResults:
 
     __test__ = False  # pytest looks for classes of this name
 
-    def __init__(
-        self, db: Database, blobs: LocalBlobs, indexes: Indexes, policy: Policy, now: Callable[[], float]
-    ) -> None:
+    def __init__(self, db: Database, blobs: LocalBlobs, indexes: Indexes, policy: Policy) -> None:
         self._db = db
         self._blobs = blobs
         self._indexes = indexes
         self._policy = policy
-        self._now = now
 
     async def begin(self, actor: Actor, user: str, name: str, path: str) -> None:
         """Whether `actor` may add a result to the file at `path`; asked before the body is read.
@@ -58,16 +55,18 @@ class TestResults:
             raise Invalid("could not decode json: a tox result is a JSON document") from None
         digest = await asyncio.to_thread(lambda: self._blobs.put(body, lasting=True))
         stage = IndexName(f"{user}/{name}")
-        stored = await self._db.record(_store, stage, path, digest, len(body), actor.name, now=self._now())
+        stored = await self._db.record(_store, self._blobs, stage, path, digest, len(body), actor.name)
         return f"{stage}/{stored}"
 
 
-def _store(tx: Transaction, stage: IndexName, path: str, digest: str, size: int, who: str | None, *, now: float) -> str:
+def _store(
+    tx: Transaction, blobs: LocalBlobs, stage: IndexName, path: str, digest: str, size: int, who: str | None
+) -> str:
     of = stages.file(tx.sql, stage, path)
     if of is None or of.gone_at is not None:
         raise Missing(f"no release file found at {stage}/{path}")
     count = len(stages.results_for(tx.sql, stage, of))
-    stamp = time.strftime("%Y%m%d%H%M%S", time.gmtime(now))
+    stamp = time.strftime("%Y%m%d%H%M%S", time.gmtime(tx.at))
     filename = f"{of.filename}.toxresult-{stamp}-{count}"
     entry = StageFile(
         # Beside its distribution, as devpi does: several results may have the same bytes.
@@ -78,10 +77,11 @@ def _store(tx: Transaction, stage: IndexName, path: str, digest: str, size: int,
         filename=filename,
         digest=digest,
         size=size,
-        uploaded_at=now,
+        uploaded_at=tx.at,
         for_path=path,
-        log=[publishing.entry("upload", who, now, dst=stage)],
+        log=[publishing.entry("upload", who, tx.at, dst=stage)],
     )
+    shelf.check_there(blobs, entry)
     stages.put_file(tx, stage, entry)
     target = f"{stage}/{of.project}/{of.version}/{filename}"
     audit.note(tx, Event("result.upload", target, {"sha256": digest, "size": size}))

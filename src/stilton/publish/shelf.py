@@ -1,7 +1,8 @@
 """The one place where a file becomes part of a private index, or stops being one.
 
 Synchronous functions for `Database.record`: they decide and note in one transaction, so
-two clients with one file name have exactly one winner. Bytes are blobs already.
+two clients with one file name have exactly one winner. Bytes are blobs already, and looked for
+once more: this is what keeps the sweep (`upkeep.sweep`) from taking them in between, whatever clocks say.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,11 +10,12 @@ from typing import Any
 
 import msgspec
 
+from stilton.blobs.local import LocalBlobs
 from stilton.db import accounts, stages
 from stilton.db.database import Transaction
 from stilton.db.stages import HostedProject
 from stilton.domain import publishing
-from stilton.domain.errors import IndexNotFound, VersionNotFound
+from stilton.domain.errors import Busy, IndexNotFound, VersionNotFound
 from stilton.domain.indexes import Index
 from stilton.domain.names import IndexName, ProjectName
 from stilton.domain.publishing import Kind, Release, StageFile, Verdict
@@ -47,8 +49,10 @@ def register(
     return spelled
 
 
-def put(tx: Transaction, stage: IndexName, file: StageFile, keys: Mapping[str, Any], *, now: float) -> Verdict:
-    """Put a file on an index, and its release's metadata. Raises Conflict.
+def put(
+    tx: Transaction, stage: IndexName, file: StageFile, keys: Mapping[str, Any], *, blobs: LocalBlobs, now: float
+) -> Verdict:
+    """Put a file on an index, and its release's metadata. Raises Conflict; Busy when its bytes went meanwhile.
 
     The same bytes under the same name change nothing. On a volatile index other bytes take the
     place of the old ones, whose URL is gone from then on.
@@ -58,6 +62,7 @@ def put(tx: Transaction, stage: IndexName, file: StageFile, keys: Mapping[str, A
     verdict = publishing.judge(file.filename, file.digest, named, volatile=index.is_volatile)
     if verdict is Verdict.SAME:
         return verdict
+    check_there(blobs, file)
     version = register(tx, stage, file.project, file.version, keys, replace=False, now=now)
     log = list(file.log)
     if verdict is Verdict.REPLACE:
@@ -67,6 +72,12 @@ def put(tx: Transaction, stage: IndexName, file: StageFile, keys: Mapping[str, A
         log.insert(0, publishing.entry("overwrite", None, now, count=count + 1, dst=stage))
     stages.put_file(tx, stage, msgspec.structs.replace(file, version=version, log=log, gone_at=None))
     return verdict
+
+
+def check_there(blobs: LocalBlobs, file: StageFile) -> None:
+    """Whether the bytes of a file that is about to be noted are here, as they were a moment ago. Raises Busy."""
+    if not all(map(blobs.has, file.digests)):
+        raise Busy(f"the bytes of {file.filename} were removed before they were noted")
 
 
 def yank(tx: Transaction, stage: IndexName, project: ProjectName, version: str, yanked: str | None) -> None:

@@ -138,7 +138,7 @@ class Uploads:
 
     async def _put(self, index: Index, entry: StageFile, keys: Mapping[str, Any], upload: Upload) -> Verdict:
         await asyncio.to_thread(upload.adopt)
-        verdict = await self._db.record(_put, index.full_name, entry, keys)
+        verdict = await self._db.record(_put, self._blobs, index.full_name, entry, keys)
         log.info("%s uploaded %s to %s", entry.log[-1]["who"], entry.filename, index.full_name)
         self._metrics.count("published", entry.kind.value)
         return verdict
@@ -177,8 +177,8 @@ class Uploads:
         return newest
 
 
-def _put(tx: Transaction, stage: IndexName, entry: StageFile, keys: Mapping[str, Any]) -> Verdict:
-    verdict = shelf.put(tx, stage, entry, keys, now=entry.uploaded_at)
+def _put(tx: Transaction, blobs: LocalBlobs, stage: IndexName, entry: StageFile, keys: Mapping[str, Any]) -> Verdict:
+    verdict = shelf.put(tx, stage, entry, keys, blobs=blobs, now=entry.uploaded_at)
     if verdict is not Verdict.SAME:
         action = "file.overwrite" if verdict is Verdict.REPLACE else "file.upload"
         target = f"{stage}/{entry.project}/{entry.version}/{entry.filename}"

@@ -97,7 +97,7 @@ def removed(engine: Any, blobs: LocalBlobs, looked: Looked, older_than: float) -
     """Remove what was found in one part of the store."""
     count = size = 0
     for batch in sweep.in_batches(list(looked.unreferenced)):
-        write_now(engine, time.time, sweep.take, blobs, batch, older_than)
+        write_now(engine, time.time, sweep.take, blobs, batch, older_than, looked.serial)
         files, freed = unused.unlink_aside(blobs, batch)
         count, size = count + files, size + freed
     return looked.without((count, size))

@@ -160,7 +160,7 @@ class Intake:
         if any(other.gone_at is None and other.digest != file.digest for other in named):
             return f"{file.filename} is on {self._stage} already with other content: remove one of them"
         try:
-            return shelf.put(tx, self._stage, file, one.keys, now=self._now())
+            return shelf.put(tx, self._stage, file, one.keys, blobs=self._blobs, now=self._now())
         except Conflict as error:
             return str(error)
 
