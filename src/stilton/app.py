@@ -323,9 +323,11 @@ class App:
                 if time.monotonic() - published_at > PUBLISH_S and self.config.workers > 1:
                     published_at = time.monotonic()
                     await asyncio.to_thread(self.metrics.publish, self._place.run)
-            except (OSError, StiltonError) as error:
-                # A disk that is full now has room again some day, and this goes on until then.
+            # A disk that is full now has room again some day, and this goes on until then.
+            except StiltonError as error:
                 self.alarm.raised(error)
+            except OSError as error:
+                self.alarm.raised(StorageTrouble("the numbers of /+metrics", error.strerror or str(error)))
 
     def _look_at_parent(self) -> None:
         """End when the main process was killed without a chance to tell us: an orphan would keep port and lock."""

@@ -5,6 +5,8 @@ import http.client
 import json
 import re
 import resource
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from tests.support import mounts
 from tests.support.builders import Dist, a_wheel
 from tests.support.deadline import until
 from tests.support.publish import BOUNDARY, PASSWORD, a_form, basic, fields_of
-from tests.support.server import a_server
+from tests.support.server import Server, a_server
 from tests.support.upstream import Threaded
 from tests.support.world import make_serverdir
 
@@ -164,3 +166,67 @@ def test_a_disk_that_refuses_to_write_is_507_in_words_for_every_change(tmp_path:
         until(lambda: "PUT /other 201" in server.log(), "housekeeping goes on")
     assert "Storage trouble: the server's disk did not take a change of the database" in server.log()
     assert "Traceback" not in server.log()
+
+
+@contextlib.contextmanager
+def read_only_disk(server: Server, folder: Path) -> Iterator[None]:
+    """Nothing can be made in `folder`, and the database, which is open, cannot grow."""
+    with mounts.turned_read_only(folder, server.process.pid):
+        for worker in server.workers():
+            # The log of the server is shorter.
+            resource.prlimit(worker, resource.RLIMIT_FSIZE, (16 << 10, resource.RLIM_INFINITY))
+        try:
+            yield
+        finally:
+            for worker in server.workers():
+                resource.prlimit(worker, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
+def test_a_disk_that_turns_read_only_stops_changes_until_it_can_be_written_again(tmp_path: Path) -> None:
+    """Held files and pages go on being served, no worker ends, and none has to be started anew."""
+    with Threaded() as upstream:
+        held, cold = a_wheel("held"), a_wheel("cold")
+        upstream.add("held", held)
+        upstream.add("cold", cold)
+        folder = tmp_path / "server"
+        make_serverdir(folder, upstream.url)
+        command = mounts.a_command(tmp_path / "mounted", folder, mounts.as_it_is(folder), "devpi-server")
+        with a_server(folder, "--no-read-ahead", "--no-access-log", "--workers", "2", command=command) as server:
+            team = {"authorization": basic("team")}
+            form = a_form(fields_of(SMALL, "small", "1.0"), SMALL.filename, SMALL.content)
+            other = a_wheel("other")
+            more = a_form(fields_of(other, "other", "1.0"), other.filename, other.content)
+            assert server.send_json("PUT", "/team", {"password": PASSWORD})[0] == 201
+            assert server.send_json("PUT", "/team/dev", {"bases": ["root/pypi"]}, **team)[0] == 200
+            assert server.send("POST", "/team/dev/", form, content_type=FORM, **team)[0] == 200
+            assert server.get(f"/root/pypi/{held.path}")[2] == held.content
+            assert server.get("/root/pypi/+simple/cold/")[0] == 200
+            workers = server.workers()
+
+            def changes() -> list[tuple[int, bytes]]:
+                return [
+                    server.send("PUT", "/other", json.dumps({"password": PASSWORD}).encode()),
+                    server.send("POST", "/team/dev/", more, content_type=FORM, **team),
+                    server.send("DELETE", "/team/dev/small", b"", **team),
+                    server.send("GET", f"/root/pypi/{cold.path}"),
+                ]
+
+            def reads() -> list[int]:
+                paths = (f"/root/pypi/{held.path}", f"/team/dev/{SMALL.path}", "/team/dev/+simple/small/",
+                         "/root/pypi/+simple/cold/", "/team/dev/small/1.0", "/+status", "/+health")  # fmt: skip
+                with ThreadPoolExecutor(16) as many:
+                    return [answer[0] for answer in many.map(server.get, paths * 10)]
+
+            with read_only_disk(server, folder):
+                read = reads()
+                refused = changes()
+                read += reads()
+            accepted = changes()
+
+            assert set(read) == {200}
+            assert [status for status, _ in refused] == [507] * 4
+            assert all(b"the server's disk did not take " in text for _, text in refused)
+            assert [status for status, _ in accepted] == [201, 200, 200, 200]
+            assert server.workers() == workers
+        assert "Storage trouble: " in server.log()
+        assert "Traceback" not in server.log()

@@ -1,6 +1,8 @@
 """Commands of ours on disks that are full or cannot be written, in a name space of their own."""
 
+import contextlib
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,24 @@ def a_command(script: Path, folder: Path, options: str, command: str) -> Path:
     script.write_text(f'#!/bin/sh\nexec unshare -rm sh -c \'{mount} && exec {BIN / command} "$@"\' sh "$@"\n')
     script.chmod(0o755)
     return script
+
+
+@contextlib.contextmanager
+def turned_read_only(folder: Path, process: int) -> Iterator[None]:
+    """Inside, a process begun by `a_command` can open nothing in `folder` for writing. Files that it has open are not
+    concerned: the kernel refuses to make a disk read-only while there are such.
+    """
+    inside = ["nsenter", "-t", str(process), "-U", "-m", "--preserve-credentials", "sh", "-c"]
+    subprocess.run([*inside, f"mount --bind {folder} {folder} && mount -o remount,bind,ro {folder}"], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run([*inside, f"umount -l {folder}"], check=True)
+
+
+def as_it_is(folder: Path) -> str:
+    """Options for a mount that changes nothing, yet."""
+    return f"--bind {folder}"
 
 
 def read_only(folder: Path) -> str:

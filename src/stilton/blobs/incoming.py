@@ -28,9 +28,12 @@ class Partial:
         self.size = 0
 
     def claim(self) -> bool:
-        """Become the writer; False when another process is."""
+        """Become the writer; False when another process is. Raises StorageTrouble."""
         while True:
-            lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT, 0o644)
+            except OSError as error:
+                raise trouble(error, self.path.name) from error
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

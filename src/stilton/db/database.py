@@ -11,6 +11,7 @@ Whatever is asked raises Damaged when the database cannot be read (`db.trouble`)
 """
 
 import asyncio
+import os
 import sqlite3
 import time
 from collections import deque
@@ -21,7 +22,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from stilton import visits
 from stilton.db import trouble
@@ -35,6 +36,7 @@ T = TypeVar("T")
 READERS = 4
 BUSY_TIMEOUT_S = 30
 UNITS_A_COMMIT = 100
+_ONLY_READS = "only reads"
 _LAST_SERIAL = select(func.max(changes.c.serial))
 _CHANGE = upsert(changes)
 
@@ -217,7 +219,22 @@ def connect(path: Path) -> Engine:
         return trouble.meaning(context.original_exception, path.name)
 
     event.listen(engine, "handle_error", translated, retval=True)
+    _drop_those_that_only_read(engine, path)
     return engine
+
+
+def _drop_those_that_only_read(engine: Engine, path: Path) -> None:
+    """What SQLite opened while the disk was read-only can never write: the pool keeps none of these."""
+
+    def opened(_connection: object, record: ConnectionPoolEntry) -> None:
+        record.info[_ONLY_READS] = not os.access(path, os.W_OK)
+
+    def given_back(_connection: object, record: ConnectionPoolEntry) -> None:
+        if record.info.get(_ONLY_READS):
+            record.invalidate()
+
+    event.listen(engine, "connect", opened)
+    event.listen(engine, "checkin", given_back)
 
 
 def write_now(
