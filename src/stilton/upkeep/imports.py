@@ -28,7 +28,6 @@ from stilton.upkeep.dump import DumpedIndex, Source
 from stilton.upkeep.indexkeys import Keys
 from stilton.upkeep.manifest import User
 from stilton.upkeep.rows import Arrived
-from stilton.upkeep.staging import storing
 from stilton.upkeep.telling import Telling
 
 T = TypeVar("T")
@@ -123,8 +122,7 @@ class Import:
 
     def run(self) -> list[str]:
         """Everything; what was left out. Raises SetupError, StorageTrouble."""
-        with storing():
-            self._everything()
+        self._everything()
         if self._copier.could_not_link:
             self._tell.notice("hard links cannot be made from there to here (another disk?): files were copied")
         return self._left_out

@@ -34,7 +34,6 @@ from stilton.upkeep import rows
 from stilton.upkeep.copies import Copier
 from stilton.upkeep.folders import Found, Loose
 from stilton.upkeep.imports import THREADS, batches
-from stilton.upkeep.staging import storing
 from stilton.upkeep.telling import Telling
 
 
@@ -108,8 +107,7 @@ class Intake:
         """What became of each, a sentence where it could not be taken. Raises StorageTrouble."""
         every = list(prepared)
         ready = [one for one in every if isinstance(one, Ready)]
-        with storing():
-            put: list[Verdict | str] = write_now(self._engine, self._now, self._put, found, ready)
+        put: list[Verdict | str] = write_now(self._engine, self._now, self._put, found, ready)
         return [*put, *(one for one in every if isinstance(one, str))]
 
     def _prepared(self, loose: Loose) -> Ready | str:

@@ -3,17 +3,15 @@
 Until it is finished it is marked as an import of this very dump (`serverdir.ServerDir.begin`).
 """
 
-import contextlib
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError
 
 from stilton.db import accounts, migrate
 from stilton.db.database import Transaction, connect, write_now
-from stilton.domain.errors import SetupError, StorageTrouble
+from stilton.domain.errors import SetupError
 from stilton.serverdir import ServerDir
 
 ROOT = "root"
@@ -49,12 +47,11 @@ class Staging:
         try:
             self.place.blobs.create()
             self.place.blobs.clear_incoming()
+            migrate.upgrade(self.place.database)
         except OSError as error:
             raise SetupError(f"The folder {self.place.path} cannot be written: {error.strerror}.") from error
-        with storing():
-            migrate.upgrade(self.place.database)
-            engine = connect(self.place.database)
-            self.resumed = write_now(engine, now, _is_begun, fill)
+        engine = connect(self.place.database)
+        self.resumed = write_now(engine, now, _is_begun, fill)
         return engine
 
     def finish(self) -> None:
@@ -67,15 +64,6 @@ class Staging:
     def close(self) -> None:
         """Let others have the folder. May be called twice."""
         self.place.unlock()
-
-
-@contextlib.contextmanager
-def storing() -> Iterator[None]:
-    """Whatever keeps the database from being written inside is StorageTrouble."""
-    try:
-        yield
-    except OperationalError as error:
-        raise StorageTrouble("a change of the database", str(error.orig)) from error
 
 
 def _is_begun(tx: Transaction, fill: Sequence[Callable[[Transaction], None]]) -> bool:
