@@ -54,7 +54,7 @@ class LocalBlobs:
         place = self.path(digest)
         with contextlib.suppress(FileExistsError):
             place.parent.mkdir()
-            _sync(self._root)
+            sync(self._root)
         return place
 
     def has(self, digest: str) -> bool:
@@ -71,14 +71,14 @@ class LocalBlobs:
         """
         try:
             target = self.place(digest)
-            _sync(file)
+            sync(file)
             # As young as it can be, however long it lay in `incoming`. Not for the owner of a linked file to forbid.
             with contextlib.suppress(PermissionError):
                 os.utime(file)
             with self.unswept():
                 file.replace(target)
             if lasting:
-                _sync(target.parent)
+                sync(target.parent)
         except OSError as error:
             raise trouble(error, digest) from error
         return target
@@ -150,7 +150,8 @@ def trouble(error: OSError, what: str) -> StorageTrouble:
     return StorageTrouble(what, error.strerror or type(error).__name__)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """A file's bytes, or what was made and renamed in a folder, outlive a power cut. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -7,11 +7,11 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from stilton.blobs.local import LocalBlobs
+from stilton.blobs.local import LocalBlobs, sync
 from stilton.blobs.uploads import READ_BYTES, Upload
 from stilton.upkeep import threads
 from stilton.upkeep.telling import Telling
-from stilton.upkeep.vault import sha256, sync_folder
+from stilton.upkeep.vault import sha256
 
 _NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS)
 
@@ -59,7 +59,7 @@ class Carrier:
     def sync(self) -> None:
         """What was linked outlives a power cut, as copies do. Raises OSError."""
         for folder in self._linked_into:
-            sync_folder(folder)
+            sync(folder)
 
     def _count(self, digest: str, how: _How) -> None:
         target = self._target.path(digest)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from stilton.blobs.local import sync
 from stilton.db import migrate, snapshots
 from stilton.domain.errors import SetupError
 from stilton.serverdir import ServerDir
@@ -20,7 +21,7 @@ from stilton.upkeep import apart, space
 from stilton.upkeep.carrier import Carrier
 from stilton.upkeep.telling import Telling
 from stilton.upkeep.threads import JOBS, in_order
-from stilton.upkeep.vault import Snapshot, Vault, needed, sha256, sync_folder
+from stilton.upkeep.vault import Snapshot, Vault, needed, sha256
 
 SHOWN = 20
 """Files that are not as they should be, named one by one; after these only counted."""
@@ -149,7 +150,7 @@ def _unsound(snapshot: Snapshot) -> list[Path]:
 
 def _copy_database(snapshot: Snapshot, place: ServerDir) -> None:
     snapshots.take(snapshot.database, place.database)
-    sync_folder(place.path)
+    sync(place.path)
 
 
 def _of_lost(vault: Vault, snapshot: Snapshot, lost: Sequence[str]) -> str:

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import msgspec
 
-from stilton.blobs.local import LocalBlobs
+from stilton.blobs.local import LocalBlobs, sync
 from stilton.domain.errors import SetupError
 
 FORMAT = "stilton-backup-1"
@@ -131,10 +131,10 @@ class Vault:
     def finish(self, folder: Path, manifest: Manifest) -> Snapshot:
         """Make what `begin` gave a snapshot: from now on it counts. Raises OSError."""
         write(folder / "manifest.json", msgspec.json.format(msgspec.json.encode(manifest), indent=2))
-        sync_folder(folder)
+        sync(folder)
         final = folder.with_suffix("")
         folder.rename(final)
-        sync_folder(self._snapshots)
+        sync(self._snapshots)
         return Snapshot(final, manifest)
 
     def remove(self, snapshot: Snapshot) -> None:
@@ -190,15 +190,6 @@ def write(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def sync_folder(path: Path) -> None:
-    """What was made and renamed in it outlives a power cut. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _manifest(folder: Path) -> Manifest | None:
