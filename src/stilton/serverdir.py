@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FORMAT = "stilton-1"
-WHOSE = "Is this the user whom the folder belongs to?"
 _NOT_DATA = {".lock", "lost+found"}
 
 
@@ -55,7 +54,7 @@ class ServerDir:
                 return self.database.exists() and self._nodeinfo.exists()
             found = self._version.read_bytes()[:100].decode("utf-8", "replace").strip()
         except OSError as error:
-            advice = f" {WHOSE}" if isinstance(error, PermissionError) else ""
+            advice = f" {migrate.WHOSE}" if isinstance(error, PermissionError) else ""
             raise SetupError(f"The folder {self.path} cannot be read: {error.strerror}.{advice}") from error
         if found == FORMAT:
             return True
@@ -130,7 +129,7 @@ class ServerDir:
     def _check_writable(self) -> None:
         """A server that takes no change is found out now, and not by the first who makes one. Raises SetupError."""
         if not os.access(self.database, os.W_OK):
-            raise SetupError(f"The database {self.database} cannot be written. {WHOSE}")
+            raise SetupError(f"The database {self.database} cannot be written. {migrate.WHOSE}")
 
     def uuid(self) -> str:
         """Who this server is. Raises SetupError."""

@@ -84,6 +84,17 @@ def test_a_second_init_is_refused_and_changes_nothing(tmp_path: Path) -> None:
     assert contents(serverdir) == before
 
 
+def test_the_database_with_its_password_hashes_is_for_its_owner_alone(tmp_path: Path) -> None:
+    serverdir = tmp_path / "server"
+    run("devpi-init", "--serverdir", str(serverdir))
+
+    with a_server(serverdir) as server:
+        assert server.send_json("PUT", "/team", {"password": "a good password"})[0] == 201
+        modes = {path.name: oct(path.stat().st_mode & 0o777) for path in serverdir.glob("stilton.sqlite*")}
+
+    assert modes == dict.fromkeys(("stilton.sqlite", "stilton.sqlite-wal", "stilton.sqlite-shm"), "0o600")
+
+
 def test_no_root_pypi_makes_a_server_without_indexes(tmp_path: Path) -> None:
     serverdir = tmp_path / "server"
 

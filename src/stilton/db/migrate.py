@@ -5,6 +5,7 @@ double the time to the first answer and the memory of the process that watches w
 """
 
 import contextlib
+import os
 import sqlite3
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from stilton.domain.errors import SetupError
 
 HEAD = "0004"
 """The newest revision in `migrations/versions`; a test compares."""
+
+WHOSE = "Is this the user whom the folder belongs to?"
 
 KEPT = 2
 """Databases as they were before a migration, which stay beside the present one."""
@@ -28,7 +31,8 @@ def version(path: Path) -> str | None:
     except sqlite3.OperationalError as error:
         if "no such table" in str(error):
             return None
-        raise SetupError(f"The database {path} cannot be opened: {error}.") from error
+        advice = "" if os.access(path, os.R_OK) else f" {WHOSE}"
+        raise SetupError(f"The database {path} cannot be opened: {error}.{advice}") from error
     except sqlite3.DatabaseError as error:
         raise SetupError(
             f"The database {path} is damaged ({error}). Restore it from a backup; the files beside it are whole."
@@ -104,10 +108,12 @@ def bring_up(path: Path) -> str | None:
 
 
 def upgrade(path: Path) -> None:
-    """Create or migrate, in one transaction. Raises SetupError; the database is as it was then."""
+    """Create or migrate, in one transaction. Raises SetupError, OSError; the database is as it was then."""
     found = version(path) if path.exists() else None
     if found == HEAD:
         return
+    if not path.exists():
+        path.touch(snapshots.OWNERS)
     if found is not None:
         refuse_newer(path, found)
     from alembic import command  # noqa: PLC0415 - 0.2 s that most starts do not need

@@ -13,6 +13,8 @@ from pathlib import Path
 from stilton.db import trouble
 from stilton.domain.errors import Damaged, StorageTrouble
 
+OWNERS = 0o600
+"""Permissions of a database: password hashes are in it. SQLite gives its log the same."""
 PAGES_A_STEP = 4096
 """16 MB, between two of which an interrupt is heard."""
 
@@ -25,10 +27,11 @@ def take(database: Path, target: Path) -> None:
     partial = target.with_name(target.name + ".partial")
     partial.unlink(missing_ok=True)
     try:
-        os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        with trouble.told(database.name, target.name), reading(database) as source:
-            _copy(source, partial)
-        _sync(partial)
+        partial.touch(OWNERS, exist_ok=False)
+        with partial.open("rb") as file:
+            with trouble.told(database.name, target.name), reading(database) as source:
+                _copy(source, partial)
+            os.fsync(file.fileno())
         partial.replace(target)
     except OSError as error:
         raise StorageTrouble(target.name, error.strerror or str(error)) from error
@@ -127,11 +130,3 @@ def _naming(table: str, column: str, columns: list[str]) -> str:
     # A removed file is remembered, its bytes are not.
     there = " AND gone_at IS NULL" if "gone_at" in columns else ""
     return f'SELECT "{column}" FROM "{table}" WHERE "{column}" != \'\'{there}'  # noqa: S608 - names of the schema
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
