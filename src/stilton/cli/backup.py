@@ -1,9 +1,11 @@
 """`devpi-backup` and `devpi-restore`."""
 
+import contextlib
+import errno
 import os
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,9 @@ from stilton.upkeep import vault as vaults
 from stilton.upkeep.vault import Manifest, Snapshot, Vault
 
 FOLDER = click.Path(path_type=Path)
+_NOT_FOR_US = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EROFS)
+"""What running it again does not help against."""
+_AGAIN = "Run it again: it goes on."
 
 
 @click.command(
@@ -41,14 +46,17 @@ def backup(configfile: str | None, folder: Path, *, verify: bool, **flags: Any) 
     def work() -> None:
         # What is made is for its owner alone: password hashes are in it.
         os.umask(0o077)
-        if verify:
-            _verify(folder.absolute())
-            return
-        settings = settled(configfile, flags)
         wish = making.Wish(mirrors=flags["mirrors"], copy=flags["copy"])
-        _back_up(ServerDir(settings.serverdir), Vault(folder.absolute()), wish, flags["keep"])
+        if verify and (flags["keep"] is not None or wish != making.Wish()):
+            raise SetupError("--verify backs up nothing and removes nothing: leave out --mirrors, --copy and --keep.")
+        with _in_words(folder):
+            if verify:
+                _verify(folder.absolute())
+                return
+            settings = settled(configfile, flags)
+            _back_up(ServerDir(settings.serverdir), Vault(folder.absolute()), wish, flags["keep"])
 
-    _run(folder, work)
+    run(work)
 
 
 @click.command(
@@ -70,9 +78,10 @@ def restore(configfile: str | None, folder: Path, **flags: Any) -> None:  # noqa
         wish = restoring.Wish(
             hard_links=flags["hard_links"], new_uuid=flags["new_uuid"], incomplete=flags["incomplete"]
         )
-        _restore(folder.absolute(), ServerDir(settings.serverdir), wish)
+        with _in_words(settings.serverdir):
+            _restore(folder.absolute(), ServerDir(settings.serverdir), wish)
 
-    _run(folder, work)
+    run(work)
 
 
 def _back_up(place: ServerDir, vault: Vault, wish: making.Wish, keep: int | None) -> None:
@@ -142,20 +151,18 @@ def _restore(folder: Path, place: ServerDir, wish: restoring.Wish) -> None:
     click.echo(f"start it with: devpi-server --serverdir {shlex.quote(str(place.path))}{older}")
 
 
-def _run(folder: Path, work: Callable[[], None]) -> None:
-    """`options.run`, and what a disk says in words."""
-
-    def said() -> None:
-        try:
-            work()
-        except StorageFull as error:
-            raise SetupError(f"No space left for {error.what}. Make room and run it again: it goes on.") from error
-        except StorageTrouble as error:
-            raise SetupError(f"The disk did not take {error.what}: {error.why}. Run it again: it goes on.") from error
-        except OSError as error:
-            raise SetupError(f"{error.filename or folder}: {error.strerror}. Run it again: it goes on.") from error
-
-    run(said)
+@contextlib.contextmanager
+def _in_words(folder: Path) -> Iterator[None]:
+    """What the disk of `folder`, which is written to, answers inside. Raises SetupError."""
+    try:
+        yield
+    except StorageFull as error:
+        raise SetupError(f"No space left in {folder}. Make room and run it again: it goes on.") from error
+    except StorageTrouble as error:
+        raise SetupError(f"The disk of {folder} did not take {error.what}: {error.why}. {_AGAIN}") from error
+    except OSError as error:
+        advice = "Name a folder that this user can use." if error.errno in _NOT_FOR_US else _AGAIN
+        raise SetupError(f"{error.filename or folder}: {error.strerror}. {advice}") from error
 
 
 def _contents(manifest: Manifest) -> str:
