@@ -141,7 +141,10 @@ class ServerDir:
     def check_begin(self, task: str) -> None:
         """Whether `begin` could, now. Nothing is made. Raises SetupError."""
         if self.has_data():
-            raise SetupError(f"The path '{self.path}' already contains devpi-server data.")
+            raise SetupError(
+                f"The path '{self.path}' already contains devpi-server data: "
+                "name another --serverdir, or move that one away."
+            )
         try:
             free = self._is_free_for(task)
         except OSError as error:

@@ -11,7 +11,7 @@ from stilton.upkeep.vault import Vault
 from tests.support.mounts import mounted, small_disk
 from tests.support.server import run
 from tests.support.world import START
-from tests.upkeep.test_backup import a_small_server, back_up, change, contents
+from tests.upkeep.test_backup import ANOTHER, a_small_server, back_up, change, contents
 
 Place = Callable[[Path], Path]
 
@@ -110,7 +110,7 @@ def test_over_data_nothing_is_announced(tmp_path: Path) -> None:
     done = run("devpi-restore", str(backups), "--serverdir", str(server))
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"fatal: The path '{server}' already contains devpi-server data.\n"
+    assert done.stderr == f"fatal: The path '{server}' already contains devpi-server data: {ANOTHER}"
 
 
 def test_a_disk_that_is_too_small_is_said_first_and_stays_empty(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ TEAM = {"authorization": basic("team")}
 NOWHERE = "http://127.0.0.1:9/simple/"
 JSON = "application/vnd.pypi.simple.v1+json"
 CLIENTS = 4
+ANOTHER = "name another --serverdir, or move that one away.\n"
 
 
 class Listener:
@@ -783,7 +784,7 @@ def test_data_is_never_restored_over(small: Path, tmp_path: Path, backups: Path)
     beside = run("devpi-restore", str(backups), "--serverdir", str(tmp_path / "notes"))
 
     assert over.returncode == beside.returncode == 1
-    assert over.stderr == f"fatal: The path '{small}' already contains devpi-server data.\n"
+    assert over.stderr == f"fatal: The path '{small}' already contains devpi-server data: {ANOTHER}"
     assert f"fatal: The folder {tmp_path / 'notes'} is not empty" in beside.stderr
     assert contents(small) == before
     assert contents(tmp_path / "notes") == {"todo.txt": b"mine"}

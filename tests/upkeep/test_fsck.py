@@ -145,7 +145,13 @@ def test_the_report_is_json_on_stdout_and_words_go_to_stderr(folder: Folder) -> 
 def test_the_report_goes_to_a_file(folder: Folder, tmp_path: Path) -> None:
     assert folder.fsck("--json", str(tmp_path / "report.json")).exit_code == 0
     assert json.loads((tmp_path / "report.json").read_bytes())["files"] == 4
-    assert "cannot be written" in folder.fsck("--json", str(tmp_path)).stderr
+
+
+def test_that_a_report_cannot_be_written_is_said_before_anything_is_read(folder: Folder, tmp_path: Path) -> None:
+    result = folder.fsck("--json", str(tmp_path))
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"fatal: The report {tmp_path} cannot be written: Is a directory.\n"
 
 
 def test_missing_files_are_named_and_nothing_changes_without_repair(folder: Folder) -> None:

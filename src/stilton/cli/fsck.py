@@ -81,7 +81,8 @@ def _check(settings: Config, wish: Wish) -> None:
     if wish.refetch:
         asyncio.run(_refetch(telling, settings, place, _dropped(progress)))
     if wish.json is not None:
-        _write_report(wish.json, fsck.report(progress, swept, left))
+        report = msgspec.json.encode(fsck.report(progress, swept, left))
+        _write_report(wish.json, msgspec.json.format(report, indent=2) + b"\n", anew=True)
     if progress.unmended:
         advice = findings.advice(progress, repair=wish.repair)
         raise SetupError(f"There have been errors during consistency check.\n{advice}")
@@ -92,6 +93,9 @@ def _prepare(place: ServerDir, wish: Wish) -> None:
         raise SetupError(f"The path '{place.path}' contains no devpi-server data, use devpi-init to initialize.")
     if wish.refetch and not wish.repair:
         raise SetupError("--refetch goes with --repair: nothing is fetched again that was not dropped.")
+    if wish.json is not None:
+        # Known before hours of reading, and nothing is lost of an older report.
+        _write_report(wish.json, b"")
     migrate.check(place.database)
     migrate.check_whole(place.database)
     if wish.repair:
@@ -187,12 +191,13 @@ async def _refetch(telling: Telling, settings: Config, place: ServerDir, rows: l
     telling.line(f"Fetched {count} of {len(rows)} files again.")
 
 
-def _write_report(target: str, report: dict[str, Any]) -> None:
-    text = msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
+def _write_report(target: str, text: bytes, *, anew: bool = False) -> None:
+    """Raises SetupError."""
     if target == "-":
         sys.stdout.buffer.write(text)
         return
     try:
-        Path(target).write_bytes(text)
+        with Path(target).open("wb" if anew else "ab") as file:
+            file.write(text)
     except OSError as error:
         raise SetupError(f"The report {target} cannot be written: {error.strerror}.") from error
