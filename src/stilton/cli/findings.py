@@ -14,6 +14,7 @@ SHOWN = 9
 
 _UPLOAD = "private ones have to be restored from a backup, or uploaded again"
 _AGAIN = "restore them from a backup, or upload the file again"
+_COPY = "the copy of its metadata beside it"
 _READ = "--repair takes it out of the wheel again."
 
 
@@ -23,6 +24,11 @@ class Words(msgspec.Struct, frozen=True):
     one: str
     many: str
     means: str
+
+
+def _of(how: str, what: str, means: str) -> Words:
+    """What is wrong beside a file that is well."""
+    return Words(f"{how.capitalize()} {what} of", f"files with {how} {what}", means)
 
 
 WORDS = {
@@ -36,28 +42,19 @@ WORDS = {
         "their bytes are not those that came once. --repair moves them to quarantine and forgets mirrored ones, "
         f"to be fetched again; {_UPLOAD}.",
     ),
-    Flaw.METADATA_MISSING: Words(
-        "Missing metadata of", "files with missing metadata",
-        f"the wheel is well, the copy of its metadata beside it is not on the disk. {_READ}",
-    ),
-    Flaw.METADATA_CORRUPT: Words(
-        "Corrupt metadata of", "files with corrupt metadata",
-        f"the wheel is well, the copy of its metadata beside it is damaged. {_READ}",
-    ),
-    Flaw.METADATA_DIFFERS: Words(
-        "Wrong metadata of", "files with wrong metadata",
-        f"the copy of the metadata, which installers ask for, is not what the wheel contains. {_READ}",
-    ),
-    Flaw.REQUIRES_PYTHON: Words(
-        "Wrong Requires-Python of", "files with a wrong Requires-Python",
+    Flaw.METADATA_MISSING: _of("missing", "metadata", f"the wheel is well, {_COPY} is not on the disk. {_READ}"),
+    Flaw.METADATA_CORRUPT: _of("corrupt", "metadata", f"the wheel is well, {_COPY} is damaged. {_READ}"),
+    Flaw.METADATA_DIFFERS: _of("wrong", "metadata", f"{_COPY}, for installers, is not what the wheel has. {_READ}"),
+    Flaw.REQUIRES_PYTHON: _of(
+        "wrong", "Requires-Python",
         "pages say another one than the wheel. --repair makes them say what the wheel says.",
     ),
-    Flaw.PROVENANCE_MISSING: Words(
-        "Missing provenance of", "files with missing provenance",
+    Flaw.PROVENANCE_MISSING: _of(
+        "missing", "provenance",
         f"the file is well, its attestations are not on the disk. --repair cannot make them again: {_AGAIN}.",
     ),
-    Flaw.PROVENANCE_CORRUPT: Words(
-        "Corrupt provenance of", "files with corrupt provenance",
+    Flaw.PROVENANCE_CORRUPT: _of(
+        "corrupt", "provenance",
         "the file is well, its attestations are damaged. --repair moves them to quarantine and cannot make them again: "
         f"{_AGAIN}.",
     ),
@@ -93,7 +90,8 @@ def summary(progress: Progress, swept: Swept, litter: Litter, *, repair: bool) -
     if progress.mended:
         yield f"Mended {progress.mended} of {progress.mended + progress.unmended}."
     for flaw in dict.fromkeys(one.problem.flaw for one in progress.findings if one.mended is None):
-        yield f"{WORDS[flaw].many.capitalize()}: {WORDS[flaw].means}"
+        many = WORDS[flaw].many
+        yield f"{many[0].upper()}{many[1:]}: {WORDS[flaw].means}"
 
 
 def advice(progress: Progress, *, repair: bool) -> str:

@@ -41,6 +41,10 @@ class Flaw(enum.Enum):
     PROVENANCE_CORRUPT = "provenance corrupt"
 
 
+_METADATA = (Flaw.METADATA_MISSING, Flaw.METADATA_CORRUPT, "its metadata file")
+_PROVENANCE = (Flaw.PROVENANCE_MISSING, Flaw.PROVENANCE_CORRUPT, "its provenance")
+
+
 class Problem(msgspec.Struct, frozen=True):
     """Something wrong with a file. `why`: for people. `right`: what the database should say, where that is known."""
 
@@ -142,26 +146,24 @@ def _examine_blob(blob: Path, row: Row, *, checksum: bool) -> tuple[int, tuple[F
 
 def _examine_pages(blobs: LocalBlobs, row: Row, *, checksum: bool) -> list[Problem]:
     """What pages and URLs say beside the file itself."""
-    problems: list[Problem] = []
-    if row.provenance_digest:
-        flaw = _flaw_of(
-            blobs, row.provenance_digest, Flaw.PROVENANCE_MISSING, Flaw.PROVENANCE_CORRUPT, checksum=checksum
-        )
-        problems += [Problem(flaw, row, "its provenance")] if flaw else []
-    if not row.metadata_digest:
-        return problems
-    flaw = _flaw_of(blobs, row.metadata_digest, Flaw.METADATA_MISSING, Flaw.METADATA_CORRUPT, checksum=checksum)
-    if flaw:
-        problems.append(Problem(flaw, row, "its metadata file"))
-    elif checksum and row.digest is not None and is_wheel(row.path):
-        problems += _compared(blobs, row, row.digest, row.metadata_digest)
-    return problems
+    provenance = _examine_beside(blobs, row, row.provenance_digest, _PROVENANCE, checksum=checksum)
+    kept = row.metadata_digest
+    problems = _examine_beside(blobs, row, kept, _METADATA, checksum=checksum)
+    if not problems and kept and checksum and row.digest is not None and is_wheel(row.path):
+        problems = _compared(blobs, row, row.digest, kept)
+    return provenance + problems
 
 
-def _flaw_of(blobs: LocalBlobs, digest: str, missing: Flaw, corrupt: Flaw, *, checksum: bool) -> Flaw | None:
-    if not blobs.has(digest):
-        return missing
-    return corrupt if checksum and not blobs.intact(digest) else None
+def _examine_beside(
+    blobs: LocalBlobs, row: Row, digest: str | None, wrong: tuple[Flaw, Flaw, str], *, checksum: bool
+) -> list[Problem]:
+    """A small blob beside a file, if it has one."""
+    missing, corrupt, what = wrong
+    if digest and not blobs.has(digest):
+        return [Problem(missing, row, what)]
+    if digest and checksum and not blobs.intact(digest):
+        return [Problem(corrupt, row, what)]
+    return []
 
 
 def _compared(blobs: LocalBlobs, row: Row, digest: str, kept: str) -> list[Problem]:
