@@ -67,6 +67,16 @@ class ServerDir:
             "Export it there with devpi-export and name another --serverdir here."
         )
 
+    def check_data(self) -> None:
+        """For commands that need a server's data. Raises SetupError when there is none."""
+        if self.has_data():
+            return
+        self._check_not_begun()
+        raise SetupError(
+            f"The path '{self.path}' contains no devpi-server data. "
+            "If it should: is the volume mounted? Or name another --serverdir."
+        )
+
     def create(self, fill: "Callable[[Transaction], None]", *, now: Callable[[], float]) -> str:
         """Make the data; `fill` writes the first rows. Returns the uuid. Raises SetupError.
 
@@ -77,11 +87,7 @@ class ServerDir:
 
         if self.has_data() and self._version.exists():
             raise SetupError(f"The path '{self.path}' already contains devpi-server data.")
-        if self._begun.exists():
-            raise SetupError(
-                f"The folder {self.path} holds an import or a restore that was interrupted: "
-                "run the same command again to end it, or name another --serverdir."
-            )
+        self._check_not_begun()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self.lock()
@@ -104,6 +110,7 @@ class ServerDir:
         `migrate_too`: bring an older database up to date, after a snapshot of it; without, it is refused.
         """
         if not self.has_data():
+            self._check_not_begun()
             raise SetupError(
                 f"The path '{self.path}' contains no devpi-server data, use devpi-init to initialize.\n"
                 "If it should: is the volume mounted? If this is the first start: devpi-server --init makes it."
@@ -125,6 +132,14 @@ class ServerDir:
         except OSError as error:
             raise SetupError(f"The folder {self.path} cannot be written: {error.strerror}.") from error
         return self.uuid()
+
+    def _check_not_begun(self) -> None:
+        """Raises SetupError."""
+        if self._begun.exists():
+            raise SetupError(
+                f"The folder {self.path} holds an import or a restore that is not done: "
+                "if it was interrupted, run the same command again to end it, or name another --serverdir."
+            )
 
     def _check_writable(self) -> None:
         """A server that takes no change is found out now, and not by the first who makes one. Raises SetupError."""

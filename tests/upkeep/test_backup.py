@@ -561,12 +561,20 @@ def test_a_restore_that_was_killed_is_no_server_and_goes_on_when_it_is_run_again
         process.send_signal(signal.SIGKILL)
         process.wait(10)
     next(path for path in (target / "blobs").rglob("*") if path.is_file()).write_bytes(b"half")
+    (target / "incoming" / "one.upload").write_bytes(b"a copy that was cut off")
+    others = [
+        run("devpi-fsck", "--serverdir", str(target)),
+        run("devpi-backup", "--serverdir", str(target), str(tmp_path / "another")),
+    ]
 
     done = run("devpi-restore", *arguments)
 
     assert not half
-    assert "contains no devpi-server data" in start.stderr
+    assert {one.returncode for one in (start, *others)} == {1}
+    for refused in (start, *others):
+        assert f"fatal: The folder {target} holds an import or a restore that is not done: " in refused.stderr
     assert done.returncode == 0, done.stderr
+    assert list((target / "incoming").iterdir()) == []
     assert_whole(target)
     assert blobs_in(target) == 300
 

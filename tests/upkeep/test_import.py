@@ -831,7 +831,7 @@ def test_killed_at_any_point_it_is_no_server_and_goes_on_when_run_again(tmp_path
     done = do_import(server, dump)
 
     assert refused.returncode == 1
-    assert "contains no devpi-server data" in refused.stderr
+    assert "holds an import or a restore that is not done" in refused.stderr
     assert done.status == 0, done.err
     assert whole(server)
 
@@ -878,7 +878,7 @@ def test_no_server_is_made_over_an_unfinished_import(tmp_path: Path) -> None:
         done = run(command[0], "--serverdir", str(tmp_path / "server"), *command[1:], "--no-root-pypi")
 
         assert done.returncode == 1
-        assert "holds an import or a restore that was interrupted: run the same command again" in done.stderr
+        assert "holds an import or a restore that is not done: if it was interrupted, run the same" in done.stderr
         assert not (tmp_path / "server" / ".nodeinfo").exists()
 
 

@@ -109,8 +109,7 @@ def _back_up(place: ServerDir, vault: Vault, wish: making.Wish, keep: int | None
 
 def _uuid(place: ServerDir) -> str:
     """Of a server whose data this program can read; older data too: its backup comes before its migration."""
-    if not place.has_data():
-        raise SetupError(f"The path '{place.path}' contains no devpi-server data: name another --serverdir.")
+    place.check_data()
     migrate.readable(place.database)
     return place.uuid()
 

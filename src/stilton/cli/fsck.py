@@ -89,8 +89,7 @@ def _check(settings: Config, wish: Wish) -> None:
 
 
 def _prepare(place: ServerDir, wish: Wish) -> None:
-    if not place.has_data():
-        raise SetupError(f"The path '{place.path}' contains no devpi-server data, use devpi-init to initialize.")
+    place.check_data()
     if wish.refetch and not wish.repair:
         raise SetupError("--refetch goes with --repair: nothing is fetched again that was not dropped.")
     if wish.json is not None:

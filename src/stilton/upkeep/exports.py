@@ -132,8 +132,7 @@ class _Export:
 def _opened(serverdir: Path) -> ServerDir:
     """The server's folder, which may be in use. Raises SetupError."""
     place = ServerDir(serverdir)
-    if not place.has_data():
-        raise SetupError(f"The path '{serverdir}' contains no devpi-server data, use devpi-init to initialize.")
+    place.check_data()
     migrate.check(place.database)
     return place
 

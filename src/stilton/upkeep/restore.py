@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from stilton.blobs import unused
 from stilton.blobs.local import sync
 from stilton.db import migrate, snapshots
 from stilton.domain.errors import SetupError
@@ -78,6 +79,7 @@ def restore(vault: Vault, snapshot: Snapshot, place: ServerDir, wish: Wish, tell
     name = uuid.uuid4().hex if wish.new_uuid else manifest.uuid
     place.begin(_task(snapshot), name)
     place.blobs.create()
+    place.blobs.clear_incoming()
     carrier = Carrier(vault.blobs, place.blobs, copy=not wish.hard_links, doubt=True)
     wrong = carrier.carry(snapshot.digests(), manifest.blobs, telling)
     carrier.sync()
@@ -119,15 +121,19 @@ def _task(snapshot: Snapshot) -> str:
 
 
 def _check_room(vault: Vault, snapshot: Snapshot, place: ServerDir, wish: Wish) -> None:
-    """What an interrupted restore brought counts. Links take no room where links can be."""
+    """What an interrupted restore left counts. Links take no room where links can be."""
     real = Path(os.path.realpath(place.path))
     disk = next(folder for folder in (real, *real.parents) if folder.is_dir())
     is_linked = wish.hard_links and disk.stat().st_dev == vault.path.stat().st_dev
     needed = snapshot.manifest.database_bytes
     if not is_linked:
-        brought = sum(_size(place.blobs.path(digest)) for digest in snapshot.digests()) if disk == real else 0
-        needed += max(snapshot.manifest.bytes - brought, 0)
+        needed += max(snapshot.manifest.bytes - (_brought(snapshot, place) if disk == real else 0), 0)
     space.check(place.path, needed)
+
+
+def _brought(snapshot: Snapshot, place: ServerDir) -> int:
+    """Bytes that are there by now, those of copies that were cut off too: they are removed first."""
+    return sum(_size(place.blobs.path(digest)) for digest in snapshot.digests()) + unused.begun(place.blobs)[1]
 
 
 def _size(path: Path) -> int:
