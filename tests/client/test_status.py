@@ -141,7 +141,7 @@ def test_another_server_tells_what_it_knows(devpi: Client) -> None:
     assert "warning: the password of root is empty" in said
     assert "started:     2024-05-06 07:08:09Z" in said
     assert "disk:        500.0 MB of 2.0 GB free, LOW: mirrors keep nothing new" in said
-    assert "kept:        12 files, 34.0 MB" in said
+    assert "kept:        12 files, 34.0 MB, as of 2024-05-06T07:00:00Z" in said
     assert "root/pypi          3 files, 30.0 MB, would free 1.0 MB" in said
     assert "primary:     http://ann:****@primary/, in sync not told by this server" in said
     assert "root/pypi          down: no route, since yesterday, only what is cached is served" in said
@@ -158,7 +158,7 @@ def a_sick_server(other: FakeUpstream) -> None:
     down = {"state": "down", "why": "no route", "since": "yesterday", "held-only": True}
     disk = {
         "free": 500_000_000, "total": 2_000_000_000, "low": True, "would_free": 1_000_000,
-        "blobs": {"files": 12, "bytes": 34_000_000},
+        "blobs": {"files": 12, "bytes": 34_000_000}, "swept_at": "2024-05-06T07:00:00Z",
         "indexes": {"root/pypi": {"files": 3, "bytes": 30_000_000, "would_free": 1_000_000}},
     }  # fmt: skip
     other.faults["/+status"] = a_reply("status", {

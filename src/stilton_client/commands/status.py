@@ -258,7 +258,9 @@ def _show_disk(out: Terminal, disk: Config | None) -> None:
     out.line(f"  disk:        {bytes_text(disk.get('free'))} of {bytes_text(disk.get('total'))} free{low}")
     blobs = disk.get("blobs")
     if isinstance(blobs, dict):
-        out.line(f"  kept:        {blobs.get('files')} files, {bytes_text(blobs.get('bytes'))}")
+        # Counted by the sweep, once an hour; what each index has is counted now.
+        at = f", as of {disk['swept_at']}" if disk.get("swept_at") else ""
+        out.line(f"  kept:        {blobs.get('files')} files, {bytes_text(blobs.get('bytes'))}{at}")
     out.line(f"  would free:  {bytes_text(disk.get('would_free'))}")
     for name, one in (disk.get("indexes") or {}).items():
         freed = f", would free {bytes_text(one['would_free'])}" if one.get("would_free") else ""
