@@ -334,6 +334,14 @@ async def test_waiting_is_enough(world: World) -> None:
     assert await wrong(world, FREE_TRIES) == [401] * FREE_TRIES
 
 
+async def test_nobody_waits_for_a_clock_that_was_set_back(world: World) -> None:
+    await wrong(world, FREE_TRIES + 1)
+
+    world.clock.pass_s(-86_400)
+
+    assert (await log_in(world.client, "mate")).status == 200
+
+
 async def test_each_further_wrong_password_doubles_the_wait_up_to_a_minute(world: World) -> None:
     await wrong(world, FREE_TRIES)
     waits = []

@@ -27,6 +27,19 @@ def test_the_log_has_one_line_a_minute_that_counts_the_others(caplog: pytest.Log
     assert lines(caplog) == [(logging.ERROR, first), (logging.ERROR, last)]
 
 
+def test_a_clock_that_was_set_back_does_not_silence_it(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    alarm = Alarm(clock)
+    alarm.raised(StorageFull("it"))
+    clock.pass_s(-86_400)
+    warning = alarm.warning()
+
+    alarm.raised(StorageFull("other"))
+
+    assert warning is None
+    assert len(lines(caplog)) == 2
+
+
 def test_the_same_trouble_told_by_two_is_one(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
     alarm = Alarm(clock)

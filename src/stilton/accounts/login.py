@@ -164,8 +164,10 @@ class Login:
 
     def _check_tries(self, user: str, peer: str) -> None:
         count, until = self._tries.get((user, peer)) or (0, 0.0)
-        if count >= FREE_TRIES and self._now() < until:
-            raise TooManyTries(user, until - self._now())
+        wait_s = until - self._now()
+        # Nobody waits for a clock that was set back to come where it was.
+        if count >= FREE_TRIES and 0 < wait_s <= LONGEST_WAIT_S:
+            raise TooManyTries(user, wait_s)
 
     def _count(self, user: str, peer: str) -> None:
         count = (self._tries.get((user, peer)) or (0, 0.0))[0] + 1

@@ -29,7 +29,8 @@ class Alarm:
         if trouble is self._last:
             return
         self._last, self._last_at = trouble, self._now()
-        if self._last_at < self._quiet_until:
+        # A clock that was set back is no reason to be quiet for longer.
+        if 0 < self._quiet_until - self._last_at <= PAUSE_S:
             self._unsaid += 1
             return
         more = f" ({self._unsaid} more since the line before)" if self._unsaid else ""
@@ -38,7 +39,7 @@ class Alarm:
 
     def warning(self) -> str | None:
         """What an operator should know; None when nothing was refused lately."""
-        if self._last is None or self._now() - self._last_at > LASTS_S:
+        if self._last is None or not 0 <= self._now() - self._last_at <= LASTS_S:
             return None
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._last_at))
         return f"Storage trouble at {at}: {self._last}. See the log."
