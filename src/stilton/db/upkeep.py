@@ -1,6 +1,6 @@
 """SQL for the disk's upkeep: what is held and since when unused, what refers to which blob, who uses how much."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from sqlalchemy import Column, Connection, Select, bindparam, delete, func, select, update

@@ -90,10 +90,9 @@ class Mirror:
         a hiccup. After that the answer is "not here", at once.
         """
         circuit = self.upstream.circuit
-        opened_at = circuit.opened_at or 0.0
-        if not self._options.offline and self._now() - opened_at < HICCUP_S:
+        if self.upstream.down_s < HICCUP_S:
             return UpstreamUnavailable(self.config.name, circuit.why, retry_after_s=1)
-        since = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(opened_at))
+        since = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(circuit.opened_at or 0.0))
         why = OFFLINE if self._options.offline else f"upstream does not answer since {since} ({circuit.why})"
         return NotHeld(f"any file of {project}", self.config.name, why=why, is_page=True)
 

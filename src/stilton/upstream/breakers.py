@@ -7,6 +7,7 @@ Holds the values that `domain.circuit` decides on, and sends the probes.
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
@@ -35,6 +36,11 @@ class AlwaysOpen:
         """Open."""
         del url
         return self._circuit
+
+    def open_s(self, url: str) -> float:
+        """For ever."""
+        del url
+        return math.inf
 
     def check(self, url: str) -> None:
         """Raises OfflineMode."""
@@ -75,8 +81,14 @@ class Breakers:
         """Raises UpstreamUnavailable at once while the circuit of `url` is open."""
         state = self.of(url)
         if state.is_open:
-            wait_s = max(1.0, state.probe_at - self._now())
+            # Never longer than the longest wait: the clock may be set back meanwhile.
+            wait_s = min(max(1.0, state.probe_at - self._now()), circuit.LONGEST_WAIT_S)
             raise UpstreamUnavailable(_origin(url), state.why, retry_after_s=wait_s)
+
+    def open_s(self, url: str) -> float:
+        """For how many seconds the circuit of `url` is open; who knows (inf) when the clock was set back meanwhile."""
+        since_s = self._now() - (self.of(url).opened_at or 0.0)
+        return since_s if since_s >= 0 else math.inf
 
     def failed(self, url: str, why: str, *, reached: bool = False) -> None:
         """A request to `url` got no usable answer; `reached`: but an answer."""
@@ -117,7 +129,6 @@ class Breakers:
         origin = _origin(url)
         try:
             while (state := self.of(url)).is_open:
-                # Never longer than the longest wait: the clock may be set back meanwhile.
                 await asyncio.sleep(min(max(0.0, state.probe_at - self._now()), circuit.LONGEST_WAIT_S))
                 try:
                     await self._probe(url)

@@ -91,6 +91,11 @@ class Upstream:
         """The state of the host that serves the pages."""
         return self._breakers.of(self.config.url)
 
+    @property
+    def down_s(self) -> float:
+        """For how many seconds that host does not answer; inf when nobody knows."""
+        return self._breakers.open_s(self.config.url)
+
     async def page(self, project: ProjectName, *, etag: str | None, serial: int | None) -> Answer:
         """Ask for a project page. `etag`, `serial`: of the kept one.
 
