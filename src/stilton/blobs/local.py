@@ -99,7 +99,8 @@ class LocalBlobs:
             with self.unswept():
                 temporary.replace(target)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink()
             raise trouble(error, digest) from error
         return digest
 

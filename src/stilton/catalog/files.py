@@ -1,6 +1,7 @@
 """Files as seen through an index: on the disk, on their way, elsewhere, or not to be had."""
 
 import os
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -20,6 +21,7 @@ from stilton.domain.ranges import Part
 from stilton.lru import Lru
 from stilton.mirror.download import Download
 from stilton.mirror.files import Listed, Stored
+from stilton.mirror.metadata import Unkept
 from stilton.mirror.mirror import Mirror
 from stilton.mirror.passing import Passing
 
@@ -37,6 +39,14 @@ class OnDisk(msgspec.Struct, frozen=True):
     size: int
     etag: str
     last_modified: str | None
+    public: bool = True
+
+
+class InMemory(msgspec.Struct, frozen=True):
+    """Whole and right, and on no disk. `etag`: strong, quoted. `public`: everybody may have it."""
+
+    content: bytes
+    etag: str
     public: bool = True
 
 
@@ -74,7 +84,7 @@ class Files:
         """Whether everybody may have this index's files; False as long as nobody asked for one."""
         return self._indexes.is_public(IndexName(f"{user}/{name}"))
 
-    async def find(self, actor: Actor, user: str, name: str, path: str) -> OnDisk | Arriving | Elsewhere:
+    async def find(self, actor: Actor, user: str, name: str, path: str) -> OnDisk | InMemory | Arriving | Elsewhere:
         """The file at `path` below the index (decoded), or what belongs to one: its metadata or provenance.
 
         An index answers for its own files only: those that it inherits have the URL of the index
@@ -90,13 +100,15 @@ class Files:
         if path.endswith(METADATA_SUFFIX):
             wheel = path.removesuffix(METADATA_SUFFIX)
             mirror.read_ahead.considered(wheel)
-            found: Stored | Listed = await mirror.metadata.find(wheel)
+            found: Stored | Listed | Unkept = await mirror.metadata.find(wheel)
         else:
             found = await mirror.files.find(path)
         if isinstance(found, Stored):
             on_disk = OnDisk(found.path, found.size, f'"{found.digest}"', found.last_modified, public)
             self._remember(index.full_name, path, on_disk)
             return on_disk
+        if isinstance(found, Unkept):
+            return InMemory(found.content, f'"{sha256(found.content).hexdigest()}"', public)
         if mirror.config.use_external_urls:
             return Elsewhere(found.file.url)
         best = best_hash(found.file.hashes)

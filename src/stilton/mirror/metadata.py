@@ -13,11 +13,20 @@ from pathlib import Path
 from typing import BinaryIO, cast
 from urllib.parse import urlsplit
 
+import msgspec
+
 from stilton.blobs.local import LocalBlobs
 from stilton.db import mirrors
 from stilton.db.database import Database
 from stilton.db.mirrors import HeldFile
-from stilton.domain.errors import FileNotFound, NotHeld, OfflineMode, UpstreamTrouble, UpstreamUnavailable
+from stilton.domain.errors import (
+    FileNotFound,
+    NotHeld,
+    OfflineMode,
+    StorageTrouble,
+    UpstreamTrouble,
+    UpstreamUnavailable,
+)
 from stilton.domain.files import File
 from stilton.domain.holdings import Held
 from stilton.domain.metadata import MAX_METADATA_BYTES, fits
@@ -35,6 +44,12 @@ GIVE_UP_AFTER = 3
 """So many wheels without a metadata file upstream, and it is not asked for more of them."""
 
 
+class Unkept(msgspec.Struct, frozen=True):
+    """A metadata file that the disk did not take; the next one who asks has it made anew."""
+
+    content: bytes
+
+
 class Metadata:
     """Metadata files of one mirror."""
 
@@ -47,11 +62,11 @@ class Metadata:
         self._db = db
         self._blobs = blobs
         self._now = now
-        self._flights: Flights[str, str] = Flights()
+        self._flights: Flights[str, str | Unkept] = Flights()
         self._misses = 0
         self._no_ranges = False
 
-    async def find(self, path: str) -> Stored:
+    async def find(self, path: str) -> Stored | Unkept:
         """The metadata file of the distribution at `path`.
 
         Raises FileNotFound when the file has none, else as `Files.find` does.
@@ -61,7 +76,10 @@ class Metadata:
         if entry is not None:
             await self._files.check_offered(entry.project)
         if digest is None or (digest and not self._blobs.intact(digest)):
-            digest = await self._flights.join(path, lambda: self._make(path))
+            made = await self._flights.join(path, lambda: self._make(path))
+            if isinstance(made, Unkept):
+                return made
+            digest = made
         if not digest:
             raise FileNotFound(path + ".metadata", "this file has no core metadata")
         blob = self._blobs.path(digest)
@@ -71,7 +89,7 @@ class Metadata:
         """Give up what is in progress."""
         await self._flights.drain()
 
-    async def _make(self, path: str) -> str:
+    async def _make(self, path: str) -> str | Unkept:
         found = await self._files.find(path)
         if isinstance(found, Stored):
             entry = self._db.glance(mirrors.held_file, self._mirror, path)
@@ -81,6 +99,13 @@ class Metadata:
         else:
             listed = found
             metadata = await self._get(found)
+        try:
+            return await self._kept(path, listed, metadata)
+        except StorageTrouble:
+            # Whoever runs the server is told by others; who installs needs it all the same.
+            return "" if metadata is None else Unkept(metadata)
+
+    async def _kept(self, path: str, listed: Listed, metadata: bytes | None) -> str:
         # Some kilobytes, not synced: a thread would cost more than the write.
         digest = self._blobs.put(metadata) if metadata is not None else ""
         entry = HeldFile(path=path, project=listed.project, held=Held(metadata_digest=digest))

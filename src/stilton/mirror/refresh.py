@@ -23,7 +23,7 @@ from stilton.domain.names import ProjectName, is_wheel, version_of
 from stilton.domain.versions import parsed
 from stilton.lru import Lru
 from stilton.metrics import Metrics
-from stilton.mirror.files import Files, Listed
+from stilton.mirror.files import Files, Listed, Stored
 from stilton.mirror.metadata import Metadata
 from stilton.mirror.projects import Projects, Seen
 
@@ -153,6 +153,8 @@ class ReadAhead:
         if file is None:
             return
         stored = await self._metadata.find(path_of(file))
+        if not isinstance(stored, Stored):
+            return  # the disk takes nothing: neither would it what is read ahead
         self._metrics.count("read_ahead", "metadata")
         for requirement in metadata.requirements(stored.path.read_bytes()):
             self.wanted(requirement)

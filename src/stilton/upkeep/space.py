@@ -17,6 +17,7 @@ class Room(msgspec.Struct, frozen=True):
 
     free: int
     total: int
+    read_only: bool
 
 
 def check(folder: Path, needed_bytes: int) -> None:
@@ -33,7 +34,8 @@ def check(folder: Path, needed_bytes: int) -> None:
 def room_of(folder: Path) -> Room:
     """As of now. One system call."""
     status = os.statvfs(folder)
-    return Room(status.f_bavail * status.f_frsize, status.f_blocks * status.f_frsize)
+    is_read_only = bool(status.f_flag & os.ST_RDONLY)
+    return Room(status.f_bavail * status.f_frsize, status.f_blocks * status.f_frsize, is_read_only)
 
 
 class Space:
@@ -55,8 +57,8 @@ class Space:
 
     def has_room(self, size_bytes: int | None = None) -> bool:
         """Whether a mirror may keep a file of this size, or a small one."""
-        min_free_bytes = self.min_free_bytes
-        return not min_free_bytes or self.room().free - (size_bytes or 0) >= min_free_bytes
+        room = self.room()
+        return not room.read_only and room.free - (size_bytes or 0) >= self.min_free_bytes
 
     @property
     def is_low(self) -> bool:
@@ -67,7 +69,10 @@ class Space:
         """What an operator should know; None when there is room."""
         if not self.is_low:
             return None
-        free_mb = self.room().free // 1_000_000
+        room = self.room()
+        if room.read_only:
+            return "The disk is read-only: mirrors keep nothing new, changes are refused. The system's log says why."
+        free_mb = room.free // 1_000_000
         return (
             f"Low disk: {free_mb} MB are free, fewer than --min-free-disk. Mirrors keep nothing new, "
             "uploads work until it is full. Make room, or give mirrors a mirror_cache_max_size."

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stilton import visits
 from stilton.catalog import files as catalog
-from stilton.catalog.files import Arriving, Elsewhere, Files, OnDisk
+from stilton.catalog.files import Arriving, Elsewhere, Files, InMemory, OnDisk
 from stilton.domain import ranges
 from stilton.domain.errors import StiltonError
 from stilton.domain.files import quoted
@@ -99,6 +99,9 @@ class FileAnswers:
             case OnDisk():
                 self._used(name, path)
                 await self._on_disk(scope, send, path, found)
+            case InMemory():
+                headers = _headers(path, found.etag, None, public=found.public)
+                await self._answers.send(scope, send, 200, headers, found.content)
             case Elsewhere(url):
                 await self._answers.redirect(scope, send, quoted_url(url), vary=b"Accept-Encoding")
             case Arriving():

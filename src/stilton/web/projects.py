@@ -7,7 +7,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from stilton.catalog.files import Arriving, Files, OnDisk
+from stilton.catalog.files import Arriving, Files, InMemory, OnDisk
 from stilton.catalog.indexes import Indexes
 from stilton.catalog.pages import Pages
 from stilton.catalog.versions import Published, Releases, Version
@@ -144,6 +144,8 @@ class Projects:
             case OnDisk():
                 digest = found.etag.strip('"')
                 meta: dict[str, Any] = {"hashes": {"sha256": digest}, "last_modified": found.last_modified}
+            case InMemory():
+                meta = {"hashes": {"sha256": found.etag.strip('"')}}
             case Arriving():
                 meta = {"hashes": found.listed.file.hashes, "url": found.listed.file.url}
             case _:
