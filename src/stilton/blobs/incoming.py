@@ -5,6 +5,7 @@ process or another, reads what is there. A `Partial` whose writer died can be
 taken over: its lock is free and its bytes are dropped.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -98,7 +99,8 @@ class Partial:
             self._out = None
         if self._lock is not None:
             for path in (self.path, self._lock_path):
-                path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # it is the blob now, or the disk is read-only
+                    path.unlink()
             os.close(self._lock)
             self._lock = None
 

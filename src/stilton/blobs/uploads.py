@@ -4,6 +4,7 @@ Until it is adopted it lies in `incoming`, which is emptied at start; whoever be
 discards it when something is wrong.
 """
 
+import contextlib
 import hashlib
 import os
 import uuid
@@ -54,9 +55,10 @@ class Upload:
         return self._blobs.adopt(self.path, self.digest, lasting=True)
 
     def discard(self) -> None:
-        """Drop it, unless it was adopted. May be called twice."""
+        """Drop it, unless it was adopted. May be called twice. On a disk that is read-only now it stays."""
         self._close()
-        self.path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.path.unlink()
 
     def _close(self) -> None:
         if self._out is not None:
