@@ -45,12 +45,14 @@ ROOMS: dict[str, set[str]] = {
     "configfile": {"domain"},
     "config": {"domain", "settings", "values", "configfile"},
     "lines": {"domain", "visits"},
-    "logs": {"domain", "visits", "lines", "config"},
+    "complaints": {"domain"},
+    "loggercfg": {"domain"},
+    "logs": {"domain", "visits", "lines", "config", "complaints", "loggercfg"},
     "serverdir": {"domain", "db", "blobs"},
     # beside serving
     "upkeep": {"domain", "flights", "mirror", "catalog", "publish", "serverdir"} | TOOLS,
     "app": {"domain", "metrics", "db", "upstream", "web", "config", "logs", "serverdir", "upkeep"} | WORK,
-    "cli": {"domain", "db", "accounts", "app", "config", "logs", "serverdir", "settings", "upkeep"},
+    "cli": {"domain", "db", "accounts", "app", "config", "loggercfg", "logs", "serverdir", "settings", "upkeep"},
 }
 
 PACKAGES: dict[str, set[str]] = {
@@ -73,7 +75,9 @@ PACKAGES: dict[str, set[str]] = {
     "configfile": {"msgspec", "platformdirs", "yaml"},
     "config": {"msgspec"},
     "lines": {"msgspec"},
-    "logs": {"yaml"},
+    "complaints": set(),
+    "loggercfg": {"yaml"},
+    "logs": set(),
     "serverdir": set(),
     "upkeep": {"msgspec", "sqlalchemy"},
     "app": set(),

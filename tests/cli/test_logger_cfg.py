@@ -1,4 +1,4 @@
-"""`--logger-cfg`: an operator's own handlers may break, and their files may be rotated; requests do not notice."""
+"""`--logger-cfg`: an operator's own handlers and filters may break, and their files may be rotated; requests do not notice."""
 
 import json
 import signal
@@ -50,11 +50,10 @@ def written(folder: Path, handler: dict[str, Any], **more: Any) -> str:
         ({"class": "nowhere.Handler"}, "nowhere"),
         ({"class": "handlers_of_ours.Unmakeable"}, "no such thing"),
         ({"class": "logging.FileHandler"}, "filename"),
-        ({"class": "logging.FileHandler", "filename": "missing/folder/x.log"}, "No such file or directory"),
         ({**STREAM, "formatter": "none"}, "formatter"),
         ({**STREAM, "level": "LOUD"}, "LOUD"),
     ],
-    ids=["class", "made", "arguments", "folder", "formatter", "level"],
+    ids=["class", "made", "arguments", "formatter", "level"],
 )
 def test_a_handler_that_cannot_be_made_stops_the_start(
     serverdir: Path, tmp_path: Path, handler: dict[str, Any], words: str
@@ -67,6 +66,20 @@ def test_a_handler_that_cannot_be_made_stops_the_start(
     assert done.stderr.startswith(f"fatal: --logger-cfg is {config}: that is no configuration of Python's logging: ")
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_log_file_in_a_folder_that_is_not_there_stops_the_start_with_its_name(
+    serverdir: Path, tmp_path: Path
+) -> None:
+    logfile = tmp_path / "missing" / "server.log"
+    config = written(tmp_path, {"class": "logging.FileHandler", "filename": str(logfile)})
+
+    done = run("devpi-server", "--serverdir", str(serverdir), "--logger-cfg", config)
+
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"fatal: --logger-cfg is {config}: Unable to configure handler 'it': {logfile}: No such file or directory.\n",
+    )
 
 
 BROKEN: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
@@ -97,7 +110,28 @@ def test_a_handler_that_breaks_later_ends_no_request(serverdir: Path, tmp_path: 
 
     assert (made[0], seen) == (201, [200, 404, 200, 200])
     # Of the main process and of the worker.
-    assert server.log() == f"The log cannot be written, lines are lost: {words}\n" * 2
+    assert server.log() == f"The log cannot be written, lines are lost: the handler it: {words}\n" * 2
+    assert server.process.returncode == 0
+
+
+@pytest.mark.parametrize("logger", ["stilton", "stilton.access", "stilton.accounts.users"])
+def test_a_filter_of_a_logger_that_breaks_costs_its_lines_and_nothing_else(
+    serverdir: Path, tmp_path: Path, logger: str
+) -> None:
+    loggers = {"filters": {"f": {"()": "handlers_of_ours.Filter"}}, "loggers": {logger: {"filters": ["f"]}}}
+    config = written(tmp_path, {**STREAM, "formatter": "f"}, formatters={"f": {"format": "%(name)s"}}, **loggers)
+
+    with a_server(serverdir, "--logger-cfg", config, env={"PYTHONPATH": str(tmp_path)}) as server:
+        made = server.send_json("PUT", "/team", {"password": "a good password"})
+        until(lambda: f"the logger {logger}:" in server.log(), "it is told")
+        seen = [server.get(path)[0] for path in ("/team", "/nothing", "/+status", "/+health")]
+
+    assert (made[0], seen) == (201, [200, 404, 200, 200])
+    lost = f"The log cannot be written, lines are lost: the logger {logger}: RuntimeError: this filter is broken"
+    lines = server.log().splitlines()
+    assert lines.count(lost) == 1
+    assert logger not in lines
+    assert {"stilton", "stilton.access", "stilton.accounts.users"} - {logger} <= set(lines)
     assert server.process.returncode == 0
 
 

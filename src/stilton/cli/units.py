@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from stilton import logs
+from stilton import loggercfg
 from stilton.cli import listening, quoting, services
 from stilton.config import Config
 from stilton.domain.errors import SetupError
@@ -44,7 +44,7 @@ def log_files(settings: Config) -> list[Path]:
     """The files that --logger-cfg names. Raises SetupError when it cannot be read here."""
     if settings.logger_cfg is None:
         return []
-    return logs.files(settings.logger_cfg, settings.where("logger-cfg"))
+    return loggercfg.files(settings.logger_cfg, settings.where("logger-cfg"))
 
 
 def _writes(settings: Config) -> str:
