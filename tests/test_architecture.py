@@ -48,7 +48,8 @@ ROOMS: dict[str, set[str]] = {
     "complaints": {"domain"},
     "loggercfg": {"domain"},
     "logs": {"domain", "visits", "lines", "config", "complaints", "loggercfg"},
-    "serverdir": {"domain", "db", "blobs"},
+    "folderlock": {"domain"},
+    "serverdir": {"domain", "db", "blobs", "folderlock"},
     # beside serving
     "upkeep": {"domain", "flights", "mirror", "catalog", "publish", "serverdir"} | TOOLS,
     "app": {"domain", "metrics", "db", "upstream", "web", "config", "logs", "serverdir", "upkeep"} | WORK,
@@ -78,6 +79,7 @@ PACKAGES: dict[str, set[str]] = {
     "complaints": set(),
     "loggercfg": {"yaml"},
     "logs": set(),
+    "folderlock": set(),
     "serverdir": set(),
     "upkeep": {"msgspec", "sqlalchemy"},
     "app": set(),

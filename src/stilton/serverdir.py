@@ -10,19 +10,19 @@ SERVERDIR/run               scratch of the running server; emptied at start
 SERVERDIR/.nodeinfo.begun   in place of .nodeinfo while an import or a restore is not done
 """
 
-import fcntl
+import contextlib
 import json
 import logging
 import os
-import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stilton.blobs.local import LocalBlobs
+from stilton.blobs.local import LocalBlobs, empty
 from stilton.db import migrate
 from stilton.domain.errors import SetupError, StorageTrouble
+from stilton.folderlock import FolderLock
 
 if TYPE_CHECKING:
     from stilton.db.database import Transaction
@@ -44,7 +44,7 @@ class ServerDir:
         self._nodeinfo = path / ".nodeinfo"
         self._begun = path / ".nodeinfo.begun"
         self._version = path / ".serverversion"
-        self._lock: int | None = None
+        self._lock = FolderLock(path)
 
     def has_data(self) -> bool:
         """Whether a server was made here. Raises SetupError when it cannot be read, or is another program's."""
@@ -54,8 +54,7 @@ class ServerDir:
                 return self.database.exists() and self._nodeinfo.exists()
             found = self._version.read_bytes()[:100].decode("utf-8", "replace").strip()
         except OSError as error:
-            advice = f" {migrate.WHOSE}" if isinstance(error, PermissionError) else ""
-            raise SetupError(f"The folder {self.path} cannot be read: {error.strerror}.{advice}") from error
+            raise self._refused("read", error) from error
         if found == FORMAT:
             return True
         if found.startswith("stilton-"):
@@ -88,7 +87,7 @@ class ServerDir:
         if self.has_data() and self._version.exists():
             raise SetupError(f"The path '{self.path}' already contains devpi-server data.")
         self._check_not_begun()
-        try:
+        with self._writing():
             self.path.mkdir(parents=True, exist_ok=True)
             self.lock()
             self.database.unlink(missing_ok=True)
@@ -100,8 +99,6 @@ class ServerDir:
             node = {"uuid": uuid.uuid4().hex, "role": "standalone"}
             _write(self._nodeinfo, json.dumps(node) + "\n")
             _write(self._version, FORMAT + "\n")
-        except OSError as error:
-            raise SetupError(f"The folder {self.path} cannot be written: {error.strerror}.") from error
         return node["uuid"]
 
     def open(self, *, migrate_too: bool = False) -> str:
@@ -115,22 +112,18 @@ class ServerDir:
                 f"The path '{self.path}' contains no devpi-server data, use devpi-init to initialize.\n"
                 "If it should: is the volume mounted? If this is the first start: devpi-server --init makes it."
             )
-        try:
+        with self._writing():
             self.lock()
             if migrate_too:
                 self._migrate()
             migrate.check(self.database)
+            self.blobs.create()
             self._check_writable()
             if not self._version.exists():
                 # The init was interrupted before its last word; from now on there is something to lose.
                 _write(self._version, FORMAT + "\n")
-            self.blobs.create()
             self.blobs.clear_incoming()
-            if self.run.exists():
-                shutil.rmtree(self.run)
-            self.run.mkdir(mode=0o700)
-        except OSError as error:
-            raise SetupError(f"The folder {self.path} cannot be written: {error.strerror}.") from error
+            self._clear_run()
         return self.uuid()
 
     def _check_not_begun(self) -> None:
@@ -141,10 +134,22 @@ class ServerDir:
                 "if it was interrupted, run the same command again to end it, or name another --serverdir."
             )
 
+    def _clear_run(self) -> None:
+        self.run.mkdir(mode=0o700, exist_ok=True)
+        owner = self.path.stat()
+        if os.geteuid() == 0 != owner.st_uid:
+            # Made by root it would keep the server of the folder's owner from starting. A container's root may not.
+            with contextlib.suppress(PermissionError):
+                os.chown(self.run, owner.st_uid, owner.st_gid)
+        empty(self.run)
+
     def _check_writable(self) -> None:
         """A server that takes no change is found out now, and not by the first who makes one. Raises SetupError."""
         if not os.access(self.database, os.W_OK):
             raise SetupError(f"The database {self.database} cannot be written. {migrate.WHOSE}")
+        for folder in self.blobs.folders:
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise SetupError(f"The folder {folder} cannot be written. {migrate.WHOSE}")
 
     def uuid(self) -> str:
         """Who this server is. Raises SetupError."""
@@ -163,7 +168,7 @@ class ServerDir:
         try:
             free = self._is_free_for(task)
         except OSError as error:
-            raise SetupError(f"The folder {self.path} cannot be read: {error.strerror}.") from error
+            raise self._refused("read", error) from error
         if not free:
             raise SetupError(
                 f"The folder {self.path} is not empty, and what is in it is not an interrupted {task}: "
@@ -183,12 +188,10 @@ class ServerDir:
         It is a server's folder, that of `uuid`, from `finish` on.
         """
         self.check_begin(task)
-        try:
+        with self._writing():
             self.path.mkdir(parents=True, exist_ok=True)
             self.lock()
             _write(self._begun, json.dumps({"uuid": uuid, "role": "standalone", "task": task}) + "\n")
-        except OSError as error:
-            raise SetupError(f"The folder {self.path} cannot be written: {error.strerror}.") from error
 
     def finish(self) -> None:
         """What `begin` began is a server's folder. Raises OSError."""
@@ -200,6 +203,21 @@ class ServerDir:
             return bool(json.loads(self._begun.read_text())["task"] == task)
         except (OSError, ValueError, KeyError):
             return not self.path.exists() or {path.name for path in self.path.iterdir()} <= _NOT_DATA
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """What the disk refuses meanwhile, as SetupError."""
+        try:
+            yield
+        except OSError as error:
+            raise self._refused("written", error) from error
+
+    def _refused(self, done: str, error: OSError) -> SetupError:
+        advice = "."
+        if isinstance(error, PermissionError):
+            # One file of another user's is enough.
+            advice = f" ({error.filename}). {migrate.WHOSE}" if error.filename else f". {migrate.WHOSE}"
+        return SetupError(f"The folder {self.path} cannot be {done}: {error.strerror}{advice}")
 
     def _migrate(self) -> None:
         try:
@@ -214,29 +232,12 @@ class ServerDir:
 
     def lock(self) -> None:
         """Become the only writer, until the process ends. Raises SetupError when another is."""
-        if self._lock is not None:
-            return
-        try:
-            lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise SetupError(f"The folder {self.path} cannot be written: {error.strerror}.") from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.read(lock, 32).decode("ascii", "replace").strip() or "unknown"
-            os.close(lock)
-            raise SetupError(
-                f"The folder {self.path} is in use by process {owner}. Stop that one, or name another --serverdir."
-            ) from None
-        os.ftruncate(lock, 0)
-        os.write(lock, f"{os.getpid()}\n".encode())
-        self._lock = lock
+        with self._writing():
+            self._lock.take()
 
     def unlock(self) -> None:
         """Let others write."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._lock.release()
 
 
 def _write(path: Path, text: str) -> None:

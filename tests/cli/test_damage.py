@@ -87,13 +87,35 @@ PLAIN = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps
 
 @pytest.mark.parametrize(
     ("name", "bits"),
-    [(".", 0), (".", 0o500), (".serverversion", 0), (".nodeinfo", 0), ("stilton.sqlite", 0), ("stilton.sqlite", 0o400)],
-    ids=["folder", "folder read-only", "version", "nodeinfo", "database", "database read-only"],
+    [
+        (".", 0),
+        (".", 0o500),
+        (".serverversion", 0),
+        (".nodeinfo", 0),
+        ("stilton.sqlite", 0),
+        ("stilton.sqlite", 0o400),
+        ("run", 0o500),
+        ("incoming", 0o500),
+        ("blobs/sha256", 0o500),
+    ],
+    ids=[
+        "folder",
+        "folder read-only",
+        "version",
+        "nodeinfo",
+        "database",
+        "database read-only",
+        "run read-only",
+        "incoming read-only",
+        "blobs read-only",
+    ],
 )
 def test_a_folder_of_somebody_elses_is_refused_with_a_sentence(serverdir: Path, name: str, bits: int) -> None:
     if os.geteuid() == 0 and shutil.which("setpriv") is None:
         pytest.skip("root may do everything, and there is no setpriv")
     path = serverdir / name
+    (serverdir / "run").mkdir(exist_ok=True)
+    (serverdir / "run" / "of-before").touch()
     before = path.stat().st_mode
     path.chmod(bits)
     command = [*(PLAIN if os.geteuid() == 0 else []), str(BIN / "devpi-server"), "--serverdir", str(serverdir)]
@@ -105,8 +127,26 @@ def test_a_folder_of_somebody_elses_is_refused_with_a_sentence(serverdir: Path, 
     assert done.returncode == 1
     assert done.stderr.startswith("fatal: ")
     assert "cannot be " in done.stderr
-    assert str(serverdir) in done.stderr
+    assert str(path if path.is_dir() else serverdir) in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_what_root_does_in_a_folder_of_anothers_leaves_it_the_others_and_is_told(serverdir: Path) -> None:
+    other = 65534
+    shutil.rmtree(serverdir / "run", ignore_errors=True)  # as after devpi-init
+    for path in (serverdir, *serverdir.rglob("*")):
+        os.chown(path, other, other)
+    command = [str(BIN / "devpi-passwd"), "--serverdir", str(serverdir)]
+
+    done = subprocess.run(
+        command, input="new\nnew\n", capture_output=True, text=True, timeout=60, check=False, env=clean_env()
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert {path.stat().st_uid for path in serverdir.rglob("*")} == {other}
+    assert f"The folder {serverdir} belongs to" in done.stderr
+    assert "sudo -u" in done.stderr
 
 
 def test_a_page_that_rots_under_a_running_server_is_500_and_the_server_goes_on(serverdir: Path) -> None:

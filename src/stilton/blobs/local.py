@@ -35,15 +35,20 @@ class LocalBlobs:
         self._root = root / "blobs" / "sha256"
         self.incoming = root / "incoming"
 
+    @property
+    def folders(self) -> tuple[Path, Path]:
+        """Where blobs are put, and where they grow."""
+        return self._root, self.incoming
+
     def create(self) -> None:
         """Make the folders that blobs and their folders are put into; leave what is there."""
-        self._root.mkdir(parents=True, exist_ok=True)
-        self.incoming.mkdir(exist_ok=True)
+        for folder in self.folders:
+            folder.mkdir(parents=True, exist_ok=True)
 
     def clear_incoming(self) -> None:
         """Drop what an earlier process left half done. Only the owner of the serverdir may."""
-        shutil.rmtree(self.incoming, ignore_errors=True)
-        self.incoming.mkdir(exist_ok=True)
+        with contextlib.suppress(OSError):
+            empty(self.incoming)
 
     def path(self, digest: str) -> Path:
         """Where the blob with this sha256 (lower-case hex) is, or would be."""
@@ -132,6 +137,15 @@ class LocalBlobs:
             return hashlib.sha256(self.path(digest).read_bytes()).hexdigest() == digest
         except OSError:
             return False
+
+
+def empty(folder: Path) -> None:
+    """Remove what is in it. The folder itself stays, and stays its owner's when root does this. Raises OSError."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def append(descriptor: int, data: bytes, what: str) -> None:
