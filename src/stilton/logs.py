@@ -17,7 +17,7 @@ from typing import Any
 
 from stilton import complaints, loggercfg, visits
 from stilton.config import Config
-from stilton.domain.redaction import one_line, redacted
+from stilton.domain.redaction import one_line, redacted, redacted_parts
 from stilton.lines import ACCESS, Fields, HumanLine, JsonLine, Seconds
 from stilton.visits import Served
 
@@ -103,7 +103,7 @@ class Json(logging.Formatter):
         extra = {key: value for key, value in vars(record).items() if key not in _USUAL}
         if record.exc_info:
             extra["exception"] = record.exc_text or self.formatException(record.exc_info)
-        return redacted(json.dumps({**line, **extra}, default=str))
+        return redacted(json.dumps(redacted_parts({**line, **extra}), default=str, separators=(",", ":")))
 
 
 class Records:

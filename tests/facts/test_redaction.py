@@ -2,7 +2,7 @@
 
 import pytest
 
-from stilton.domain.redaction import one_line, redacted
+from stilton.domain.redaction import one_line, redacted, redacted_parts
 
 LONG = 400_000
 """More characters than a URL has that the HTTP server takes (64 kB). Time by its square would be minutes."""
@@ -25,6 +25,15 @@ LONG = 400_000
 )
 def test_a_secret_is_hidden_and_the_rest_is_shown(text: str, shown: str) -> None:
     assert redacted(text) == shown
+
+
+def test_a_secret_is_hidden_in_every_part_of_a_value() -> None:
+    value = {"steps": [[403, 'sent "Authorization": "Basic YTpi"'], ("?token=x", None, True)], "url": "https://a:b@h/"}
+
+    assert redacted_parts(value) == {
+        "steps": [[403, 'sent "Authorization": "****"'], ["?token=****", None, True]],
+        "url": "https://****@h/",
+    }
 
 
 @pytest.mark.parametrize("text", ["pass", "token=", "?", "&key", "authorization ", "://", "@", "stilton-login-", "a"])

@@ -297,6 +297,31 @@ async def test_a_refusal_of_the_other_server_ends_the_push_and_is_told(world: Wo
     assert len(elsewhere.seen) == 1
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("wrong password push-pw for me", "wrong password **** for me"),
+        ('you sent "Authorization": "Basic bWU6cHVzaC1wdw=="', 'you sent "Authorization": "****"'),
+        ("me:push-pw is bWU6cHVzaC1wdw==", "me:**** is ****"),
+        ("see https://you:and-me@example.com/?token=abc", "see https://****@example.com/?token=****"),
+        ("\x1b[2Jgone", r"\x1b[2Jgone"),
+    ],
+    ids=["password", "header", "both", "url", "terminal"],
+)
+async def test_what_the_other_server_says_is_told_and_noted_without_secrets(
+    world: World, elsewhere: Elsewhere, said: str, shown: str
+) -> None:
+    await upload(world.client, "team/dev", a_wheel())
+    elsewhere.answers = [web.Response(status=403, text=said)]
+
+    answer = await outside(world, elsewhere.url, password="push-pw")
+
+    assert answer.json["result"][0][3] == shown
+    token = f"Bearer {world.app.login.new_token('root')}"
+    noted = await world.client.send("GET", "/+audit?action=release.pushed-out", authorization=token)
+    assert noted.json["result"][0]["detail"]["steps"][0][3] == shown
+
+
 async def test_a_server_that_knows_no_registering_is_no_failure(world: World, elsewhere: Elsewhere) -> None:
     await upload(world.client, "team/dev", a_wheel())
     elsewhere.answers = [web.Response(status=410, text="gone")]

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, RowMapping, func, insert, select
 from stilton.db.database import Transaction
 from stilton.db.schema import audit
 from stilton.domain.audit import Entry, Event, Wanted
+from stilton.domain.redaction import redacted_parts
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -21,14 +22,14 @@ _NOTE = insert(audit).inline()
 
 
 def note(tx: Transaction, event: Event) -> None:
-    """Add a row, with who, when and from where as the transaction knows it."""
+    """Add a row, with who, when and from where as the transaction knows it; of its texts, no secret."""
     tx.sql.execute(_NOTE, {
         "at": tx.at,
         "actor": tx.origin.actor,
         "address": tx.origin.address,
         "action": event.action,
         "target": event.target,
-        "detail": json.dumps(event.detail, default=str),
+        "detail": json.dumps(redacted_parts(event.detail), default=str),
         "request": tx.origin.request,
     })  # fmt: skip
 

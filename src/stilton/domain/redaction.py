@@ -1,6 +1,7 @@
 """Secrets: a type that never shows itself, and the last net for what slips into a text all the same."""
 
 import re
+from collections.abc import Mapping
 
 HIDDEN = "****"
 
@@ -85,6 +86,19 @@ def redacted(text: str) -> str:
     if "=" in text:
         text = _QUERY.sub(_hidden_value, text)
     return _TOKEN.sub(f"stilton-login-{HIDDEN}", text)
+
+
+def redacted_parts(value: object) -> object:
+    """A value of JSON, `redacted` in each of its texts, before backslashes come in between."""
+    match value:
+        case str():
+            return redacted(value)
+        case Mapping():
+            return {key: redacted_parts(part) for key, part in value.items()}
+        case list() | tuple():
+            return [redacted_parts(part) for part in value]
+        case _:
+            return value
 
 
 def without_secrets(text: str) -> str:

@@ -14,12 +14,13 @@ from stilton.domain.errors import Invalid, UpstreamUnavailable, UpstreamWrong
 from stilton.domain.indexes import without_credentials
 from stilton.domain.names import is_wheel
 from stilton.domain.reach import may_reach
-from stilton.domain.redaction import Secret
+from stilton.domain.redaction import HIDDEN, Secret, one_line, redacted
 from stilton.upstream.connections import Connections, known_proxies, words
 from stilton.upstream.guard import Guard
 
 ANSWER_BYTES = 4096
 """So much of an answer is read: people want the sentence that says why not."""
+SENTENCE_CHARS = 500
 CONNECT_S = 10.0
 SILENCE_S = 300.0
 """A server may think for long about a large file."""
@@ -75,7 +76,8 @@ class Publisher:
         shown = without_credentials(url)
         timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_S, sock_read=SILENCE_S)
         user, password = credentials
-        headers = {"Authorization": aiohttp.encode_basic_auth(user, password.reveal())}
+        login = aiohttp.encode_basic_auth(user, password.reveal())
+        headers = {"Authorization": login}
         proxies = known_proxies()
         guard = Guard(urlsplit(url).hostname or "", self._reach(trusted=trusted), proxies)
         try:
@@ -86,7 +88,9 @@ class Publisher:
                         "POST", url, data=form, headers=headers, timeout=timeout
                     ) as response:
                         body = await response.content.read(ANSWER_BYTES)
-                        return response.status, _sentence(body, response.reason or "")
+                        return response.status, _sentence(
+                            body, response.reason or "", (login.removeprefix("Basic "), password.reveal())
+                        )
         except (TimeoutError, aiohttp.ClientConnectionError, OSError) as error:
             raise UpstreamUnavailable(shown, words(error)) from error
         except (aiohttp.ClientError, ValueError) as error:
@@ -128,9 +132,13 @@ def _python_of(filename: str) -> str:
     return filename.split("-")[-3] if is_wheel(filename) and filename.count("-") >= 4 else "source"
 
 
-def _sentence(body: bytes, reason: str) -> str:
-    """What to show of an answer: its own words when they are plain, else the reason phrase."""
+def _sentence(body: bytes, reason: str, sent: Sequence[str]) -> str:
+    """What to show of an answer: its own words when they are plain, else the reason phrase; nothing of what was `sent`.
+
+    It goes to who pushed and into the audit log, and the other server may repeat what it was told.
+    """
     text = body.decode("utf-8", "replace").strip()
-    if not text or text.startswith("<"):
-        return reason
-    return text.splitlines()[0][:500]
+    line = reason if not text or text.startswith("<") else text.splitlines()[0]
+    for secret in filter(None, sent):
+        line = line.replace(secret, HIDDEN)
+    return one_line(redacted(line), SENTENCE_CHARS)
