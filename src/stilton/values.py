@@ -10,12 +10,12 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from stilton.domain.errors import SetupError
 from stilton.domain.indexes import boolean
 from stilton.domain.redaction import without_secrets
 from stilton.domain.share import Share
+from stilton.domain.urls import is_base
 from stilton.settings import Setting
 
 N = TypeVar("N", int, float)
@@ -179,13 +179,7 @@ def _path(setting: Setting, raw: object, folder: Path) -> str:
 
 def _url(setting: Setting, raw: object, folder: Path) -> str:
     text = _text(setting, raw, folder)
-    try:
-        parts = urlsplit(text)
-        well_formed = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # a port that is no number, a bracket without its other
-        well_formed = False
-    # It goes out in headers and links: no login in it, nothing that needs quoting there.
-    if not well_formed or "@" in parts.netloc or parts.query or parts.fragment or not re.fullmatch(r"[!-~]+", text):
+    if not is_base(text):
         raise _WrongError(raw)
     return text
 

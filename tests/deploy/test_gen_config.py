@@ -243,12 +243,12 @@ def test_a_dollar_that_only_nginx_cannot_hold_leaves_the_other_files(tmp_path: P
     ("settings", "names"),
     [
         ({"outside_url": "http://p.example/$x"}, ["nginx-devpi-caching.conf", "nginx-devpi.conf"]),
-        ({"outside_url": "http://a;b/"}, ["nginx-devpi-caching.conf", "nginx-devpi.conf"]),
+        ({"outside_url": "http://-a/"}, ["nginx-devpi-caching.conf", "nginx-devpi.conf"]),
         ({"host": "a b"}, ["devpi.socket", "nginx-devpi-caching.conf", "nginx-devpi.conf"]),
         ({"unix_socket": "/run/a\\"}, ["devpi.socket"]),
         ({"unix_socket": "/run/$x"}, ["nginx-devpi-caching.conf", "nginx-devpi.conf"]),
     ],
-    ids=["dollar", "semicolon", "host", "backslash", "socket"],
+    ids=["dollar", "no host", "host", "backslash", "socket"],
 )
 def test_what_one_kind_of_file_cannot_hold_leaves_only_that_out(settings: dict[str, Any], names: list[str]) -> None:
     assert sorted(left_out(**settings)) == names
@@ -275,7 +275,7 @@ def test_nginx_finds_no_fault_with_odd_values(tmp_path: Path, file: str) -> None
     urls = [
         "http://p.example/k%C3%A4/a%20b/(c+",
         "http://[::1]:8080/{x};",
-        'http://p.example/"q"/\\d',
+        'http://p.example/"q"/d',
         "http://p.example/%20a",
     ]
     given: list[dict[str, Any]] = [{"outside_url": url} for url in urls]

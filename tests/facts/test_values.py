@@ -46,7 +46,8 @@ WRONG = {
     "url": [
         "u.example", "ftp://u.example", "http://", "https://u.example:x", "https://u.example:99999", "https://[::1",
         "https://me:hunter2@u.example", "https://u.example/?a", "https://u.example/#a", "https://ü.example",
-        "https://u.example/a b", "https://u.example:0",
+        "https://u.example/a b", "https://u.example:0", "https://$host", "https://a;b", "https://a\\b",
+        "https://u.example/" + "a" * 2000,
     ],
     "network": ["proxy.example", "10.0.0.0/99", "10.0.0.1:80", "*.example", "10.0.0.1,x", "http://10.0.0.1", "٣.0.0.0"],
     "address": ["80", ":80", "h", "h:", "h:x", "h:0", "h:65536", "h:" + HUGE, "::1:80", "[::1]", "h:-1", "h:80,x", "h:٣"],

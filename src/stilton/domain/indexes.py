@@ -2,13 +2,13 @@
 
 import re
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
 from stilton.domain.errors import SetupError
 from stilton.domain.names import IndexName
 from stilton.domain.proxies import DIRECT, proxy
+from stilton.domain.urls import is_web
 
 DEFAULT_CACHE_EXPIRY_S = 1800
 WITH_LOGIN = ("mirror_url", "mirror_proxy")
@@ -142,18 +142,6 @@ def mirror_proxy(value: object) -> str:
     """Check a `mirror_proxy`: `direct` or a proxy's URL. Raises SetupError that does not repeat a login."""
     text = str(value).strip()
     return DIRECT if text.lower() == DIRECT else proxy(text, "mirror_proxy", f"or {DIRECT} for none")
-
-
-def is_web(url: str) -> bool:
-    """Whether it is an address of the web that names a host."""
-    if not url.isprintable() or " " in url or "\\" in url:
-        return False
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def boolean(value: object) -> bool:

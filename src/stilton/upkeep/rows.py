@@ -18,9 +18,9 @@ from stilton.domain import metadata, publishing
 from stilton.domain.errors import Missing
 from stilton.domain.files import File, path_of
 from stilton.domain.holdings import Held
-from stilton.domain.indexes import is_web
 from stilton.domain.names import IndexName, is_wheel
 from stilton.domain.publishing import Kind, Log, StageFile
+from stilton.domain.urls import is_web
 from stilton.mirror.wheels import read_metadata
 from stilton.upkeep.catalogues import Incoming
 from stilton.upkeep.copies import Copied

@@ -5,9 +5,8 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from stilton.domain.files import quoted
+from stilton.domain.urls import is_base, is_host
 from stilton.web.http import Scope, header
-
-MAX_URL_CHARS = 2000
 
 
 class Here:
@@ -33,7 +32,7 @@ def base_url(scope: Scope, outside_url: str | None, *, trusted: bool) -> str:
         return outside
     scheme = scope.get("scheme", "http")
     host = header(scope, b"host") or "localhost"
-    if not _is_host(host):
+    if not is_host(host):
         host = "localhost"
     return f"{scheme}://{host}"
 
@@ -48,21 +47,9 @@ def outside_of(scope: Scope, outside_url: str | None, *, trusted: bool) -> str |
     """The configured outside URL, or the one a trusted proxy says; None when there is neither."""
     said = header(scope, b"x-outside-url") if trusted else None
     for url in (said, outside_url):
-        if url and is_outside_url(url):
+        if url and is_base(url):
             return url.rstrip("/")
     return None
-
-
-def is_outside_url(url: str) -> bool:
-    """Whether `url` may be used to build links: http(s), a plain host, printable."""
-    if len(url) > MAX_URL_CHARS or not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
-        return False
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and _is_host(parts.netloc)
 
 
 def path_to(*segments: str) -> str:
@@ -81,7 +68,3 @@ def is_trusted(address: str | None, proxies: tuple[str, ...]) -> bool:
     if ip.is_loopback or "*" in proxies:
         return True
     return any(ip in ipaddress.ip_network(proxy, strict=False) for proxy in proxies if proxy != "*")
-
-
-def _is_host(host: str) -> bool:
-    return host.isascii() and all(char.isalnum() or char in ".-_:[]" for char in host)
