@@ -22,6 +22,8 @@ from stilton.settings import CONFIGFILE, FIRST_DATA, IGNORED, REFUSED, SERVERDIR
 DEFAULT = "default"
 KNOWN = frozenset({setting.name for setting in SETTINGS} | IGNORED.keys() | REFUSED.keys())
 """Names that may stand in the file."""
+ELSEWHERE = frozenset({*FIRST_DATA, CONFIGFILE})
+"""Names of options that may not."""
 _NEARLY = re.compile(r"DEVPI_?SERVER_", re.IGNORECASE)
 
 
@@ -110,10 +112,10 @@ def gathered(flags: Mapping[str, Any], environ: Mapping[str, str], named: str | 
     for name, entry in file.entries.items():
         if name not in KNOWN:
             # Its value is not shown: it could be anything, even a password.
-            raise SetupError(
-                f"Unknown devpi-server option {values.shown(name)} in {file.path}, line {entry.line}."
-                + _hint(configfile.nearest(name, KNOWN))
-            )
+            what = f"option {values.shown(name)} in {file.path}, line {entry.line}"
+            if name in ELSEWHERE:
+                raise SetupError(f"The {what}, cannot stand in the file: it is --{name} or {variable(name)}.")
+            raise SetupError(f"Unknown devpi-server {what}." + _hint(configfile.nearest(name, KNOWN)))
     return Given(flags, environ, file)
 
 
@@ -131,10 +133,11 @@ def notices(given: Given) -> list[str]:
 
 
 def oddities(given: Given, named: str | None) -> list[str]:
-    """What somebody may have meant in another way: variables that nobody knows, more files than one."""
+    """What somebody may have meant in another way: unknown variables, more files than one, one without our section."""
     usual = configfile.usual_files() if named is None else []
     several = [f"Multiple configuration files found: {', '.join(usual)}; {usual[-1]} is used."] if usual[1:] else []
-    return [*_strange_variables(given.environ), *several]
+    others = [f"{given.file.path} has no {configfile.SECTION}: in it, and nothing of it is used."]
+    return [*_strange_variables(given.environ), *several, *(others if given.file.is_others else [])]
 
 
 def checked(found: list[Origin]) -> Config:
@@ -202,7 +205,7 @@ def _is_off(raw: object) -> bool:
 
 
 def _strange_variables(environ: Mapping[str, str]) -> Iterator[str]:
-    names = {*KNOWN, *FIRST_DATA, CONFIGFILE}
+    names = KNOWN | ELSEWHERE
     known = {variable(name) for name in names}
     for name in sorted(filter(_NEARLY.match, environ)):
         if name not in known:

@@ -33,10 +33,14 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class ConfigFile(msgspec.Struct, frozen=True):
-    """What stands below `devpi-server:`. `path`: absolute; None when there is no file."""
+    """What stands below `devpi-server:`. `path`: absolute; None when there is no file.
+
+    `is_others`: it has something in it, and no `devpi-server:`.
+    """
 
     path: Path | None = None
     entries: Mapping[str, Entry] = {}
+    is_others: bool = False
 
     @property
     def folder(self) -> Path:
@@ -65,7 +69,11 @@ def read(named: str | None, known: Collection[str]) -> ConfigFile:
         raise SetupError("--configfile is empty: it takes a path. Leave it out for the usual one.")
     try:
         path = Path(named).expanduser().absolute()
-        return ConfigFile(path, _entries(_tree(_text(path)), known))
+        tree = _tree(_text(path))
+        section = _section(tree, known)
+        if section is None:
+            return ConfigFile(path, is_others=isinstance(tree, yaml.MappingNode) and tree.value != [])
+        return ConfigFile(path, _mapping(section))
     except _UnfitError as unfit:
         raise SetupError(f"Error in config file {str(path)!r}{unfit}.") from None
     except OSError as error:
@@ -103,27 +111,33 @@ def _tree(text: str) -> yaml.Node | None:
         return yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise _UnfitError(error.problem or "it is no YAML", None if mark is None else mark.line + 1) from None
+        problem = error.problem or "it is no YAML"
+        # "but found another document" is half a sentence.
+        why = f"{error.context}, {problem}" if error.context and problem.startswith("but ") else problem
+        raise _UnfitError(why, None if mark is None else mark.line + 1) from None
     except yaml.reader.ReaderError as error:
         raise _UnfitError(error.reason, text.count("\n", 0, error.position) + 1) from None
     except RecursionError:
         raise _UnfitError("lists or mappings in one another without end") from None
 
 
-def _entries(root: yaml.Node | None, known: Collection[str]) -> dict[str, Entry]:
+def _section(root: yaml.Node | None, known: Collection[str]) -> yaml.MappingNode | None:
+    """What stands below `devpi-server:`; None when that is not there."""
     if root is None or root.tag == _NULL:
-        return {}
+        return None
     if not isinstance(root, yaml.MappingNode):
         raise _UnfitError(f"it takes {SECTION}: with option names and values below", _line(root))
     sections = [node for key, node in _pairs(root, known) if key == SECTION]
-    section = sections[0] if sections else root
+    if not sections:
+        return None
+    section = sections[0]
     if len(sections) > 1:
         raise _UnfitError(f"{SECTION}: is there a second time", _line(sections[1]))
-    if not sections or section.tag == _NULL:
-        return {}
+    if section.tag == _NULL:
+        return yaml.MappingNode(section.tag, [])
     if not isinstance(section, yaml.MappingNode):
         raise _UnfitError(f"{SECTION} takes a mapping of option names to values", _line(section))
-    return _mapping(section)
+    return section
 
 
 def _pairs(root: yaml.MappingNode, known: Collection[str]) -> Iterator[tuple[str, yaml.Node]]:

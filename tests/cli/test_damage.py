@@ -15,7 +15,7 @@ from stilton.serverdir import ServerDir
 from tests.support.damage import overwrite
 from tests.support.deadline import until
 from tests.support.publish import PASSWORD, basic
-from tests.support.server import BIN, a_server, clean_env, run
+from tests.support.server import BIN, PLAIN, a_server, clean_env, run
 from tests.support.world import make_serverdir
 
 # A command, and a table that it reads.
@@ -79,10 +79,6 @@ def test_a_file_that_is_no_whole_database_is_refused_with_a_sentence(
     said = refused(serverdir, command)
 
     assert said.startswith(f"fatal: The database {ServerDir(serverdir).database} {words}")
-
-
-# Root without this may do what the owner may; others are without it anyway.
-PLAIN = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search"]
 
 
 @pytest.mark.parametrize(

@@ -80,8 +80,8 @@ def started(serverdir: Path, *arguments: str, env: dict[str, str] | None = None)
             process.wait(20)
 
 
-def refused(serverdir: Path, *arguments: str) -> str:
-    done = run("devpi-server", "--serverdir", str(serverdir), *arguments, timeout=30)
+def refused(serverdir: Path, *arguments: str, **env: str) -> str:
+    done = run("devpi-server", "--serverdir", str(serverdir), *arguments, timeout=30, env=env)
     assert done.returncode == 1
     return done.stderr
 
@@ -152,7 +152,17 @@ def test_a_port_that_another_has_is_named(serverdir: Path) -> None:
         other.listen()
         port = other.getsockname()[1]
 
-        assert f"Port {port} on 127.0.0.1 cannot be used" in refused(serverdir, "--listen", f"127.0.0.1:{port}")
+        config = serverdir.parent / "server.yml"
+        config.write_text(f"devpi-server:\n  listen: 127.0.0.1:{port}\n")
+        ways = {
+            "--listen": ("--listen", f"127.0.0.1:{port}"),
+            "--port": ("--port", str(port)),
+            f"listen in {config}": ("-c", str(config)),
+        }
+        for name, arguments in ways.items():
+            said = refused(serverdir, *arguments, DEVPISERVER_PORT="")
+            assert f"Port {port} on " in said
+            assert f"Another server may be running; {name} takes another." in said
 
 
 def test_sockets_of_systemd_are_used(serverdir: Path) -> None:

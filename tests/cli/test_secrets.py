@@ -1,5 +1,7 @@
 """Passwords and the secret that signs logins, from the command line."""
 
+import os
+import shutil
 import stat
 import subprocess
 from pathlib import Path
@@ -7,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.publish import PASSWORD, basic
-from tests.support.server import BIN, Server, a_server, clean_env, run
+from tests.support.server import BIN, PLAIN, Server, a_server, clean_env, run
 from tests.support.world import make_serverdir
 
 
@@ -106,6 +108,20 @@ def test_a_secret_file_that_is_not_safe_stops_the_start(
     assert done.stderr.startswith("fatal: ")
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs a file of another user's")
+def test_a_secret_file_of_another_users_is_not_to_be_made_anew(serverdir: Path, secretfile: Path) -> None:
+    os.chown(secretfile, 65534, 65534)
+    command = [*PLAIN, str(BIN / "devpi-server"), "--serverdir", str(serverdir), "--secretfile", str(secretfile)]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=clean_env())
+
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"fatal: --secretfile: The secret file {secretfile} cannot be read: Permission denied. "
+        "It belongs to the user who runs the server: chown it to that one.\n"
+    )
 
 
 def test_a_lost_password_of_root_is_replaced_while_the_server_is_stopped(serverdir: Path) -> None:

@@ -125,6 +125,27 @@ def test_every_variable_that_means_something_is_known(empty: str) -> None:
     assert config.oddities(given, empty) == []
 
 
+@pytest.mark.parametrize(("content", "is_told"), [("server: {port: 1}", True), ("{}", False), ("devpi-server:", False)])
+def test_a_file_of_something_else_is_told(tmp_path: Path, content: str, is_told: bool) -> None:
+    path = a_file(tmp_path, content)
+
+    notices = config.oddities(config.gathered({}, {}, path), path)
+
+    assert notices == ([f"{path} has no devpi-server: in it, and nothing of it is used."] if is_told else [])
+
+
+@pytest.mark.parametrize("name", [*FIRST_DATA, "configfile"])
+def test_an_option_that_cannot_stand_in_the_file_is_refused_with_where_it_can(tmp_path: Path, name: str) -> None:
+    path = a_file(tmp_path, f"devpi-server:\n  {name}: hunter2\n")
+
+    with pytest.raises(SetupError) as refused:
+        config.gathered({}, {}, path)
+
+    assert str(refused.value) == (
+        f"The option '{name}' in {path}, line 2, cannot stand in the file: it is --{name} or {variable(name)}."
+    )
+
+
 def test_several_files_are_told_and_the_last_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, port in (("XDG_CONFIG_DIRS", 1), ("XDG_CONFIG_HOME", 2)):
         folder = tmp_path / name / "devpi-server"

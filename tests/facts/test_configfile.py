@@ -73,7 +73,7 @@ def test_a_pipe_is_read_once(tmp_path: Path) -> None:
         (b"\tx: y\n", ", line 1: found character '\\t' that cannot start any token."),
         (b"devpi-server:\n  host: \xff\n", ", line 2: it is not UTF-8."),
         (b"devpi-server:\n  host: a\x07\n", ", line 2: special characters are not allowed."),
-        (b"a: 1\n---\nb: 2\n", ", line 2: but found another document."),
+        (b"a: 1\n---\nb: 2\n", ", line 2: expected a single document in the stream, but found another document."),
         (b"devpi-server:\n  port: 1\n  host: a\n  port: 2\n", ", line 4: port is there a second time, first in line 2."),
         (b"devpi-server: {port: 1}\ndevpi-server: {}\n", ", line 2: devpi-server: is there a second time."),
         (b"devpi-server:\n  {port: 1}: 2\n", ", line 2: the name of an option is a text."),

@@ -18,6 +18,8 @@ from bench.ports import free_port
 
 BIN = Path(sys.executable).parent
 START_WITHIN_S = 20.0
+# Root without this may do what the owner may; others are without it anyway.
+PLAIN = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search"]
 # What no server of this suite may ever write into its log: passwords of its users, login tokens, a URL's login.
 SECRETS = re.compile(
     r"a good password|the password of root|stilton-login-\w[\w.-]{8,}|X-Devpi-Auth: *\w{8,}|://[^/\s:@*]+:(?!\*\*\*\*@)[^/\s@]+@"

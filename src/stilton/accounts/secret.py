@@ -24,9 +24,10 @@ def read(path: Path) -> bytes:
             raise SetupError(f"Others can write to the folder of the secret file. Run: chmod go-w {path.parent}")
         secret = path.read_bytes()
     except OSError as error:
-        raise SetupError(
-            f"The secret file {path} cannot be read: {error.strerror}. devpi-gen-secret --secretfile {path} makes one."
-        ) from error
+        advice = f"devpi-gen-secret --secretfile {path} makes one."
+        if isinstance(error, PermissionError):
+            advice = "It belongs to the user who runs the server: chown it to that one."
+        raise SetupError(f"The secret file {path} cannot be read: {error.strerror}. {advice}") from error
     if len(secret) < MIN_BYTES or len(set(secret)) < MIN_DIFFERENT:
         raise SetupError(
             f"The secret in {path} is too weak: at least {MIN_BYTES} bytes, {MIN_DIFFERENT} of them different. "

@@ -22,9 +22,13 @@ FIRST_INHERITED = 3
 
 
 class Address(msgspec.Struct, frozen=True):
-    """Where to listen: a host (`*`: every address) and port, or the path of a unix socket. `where`: who said so."""
+    """Where to listen: a host (`*`: every address) and port, or the path of a unix socket.
+
+    `where`, and of the port `port_where`: who said so.
+    """
 
     where: str
+    port_where: str = ""
     host: str = ""
     port: int = 0
     path: Path | None = None
@@ -44,7 +48,7 @@ def addresses(config: Config) -> list[Address]:
     if config.unix_socket is not None:
         where, path = config.where("unix-socket"), Path(config.unix_socket)
         found.append(Address(where, path=path, permissions=config.unix_socket_perms))
-    return found or [Address(config.where("host"), _bare(config.host), config.port)]
+    return found or [Address(config.where("host"), config.where("port"), _bare(config.host), config.port)]
 
 
 def inherited(environ: Mapping[str, str]) -> list[socket.socket]:
@@ -72,7 +76,7 @@ def opened(wanted: Sequence[Address]) -> Iterator[list[socket.socket]]:
 
 def _address(where: str, text: str) -> Address:
     host, _, port = text.rpartition(":")
-    return Address(where, _bare(host), int(port))
+    return Address(where, where, _bare(host), int(port))
 
 
 def _bare(host: str) -> str:
@@ -107,8 +111,7 @@ def _way_out(address: Address, error: OSError) -> str:
                 "Ports below 1024 are for root: take another, or let nginx or systemd listen there (devpi-gen-config)."
             )
         case _:
-            other = "--port" if address.where != "--listen" else "--listen"
-            return f"Another server may be running; {other} takes another."
+            return f"Another server may be running; {address.port_where} takes another."
 
 
 def resolved(host: str, where: str = "--host") -> str:
