@@ -107,7 +107,7 @@ def test_with_a_configuration_file_its_options_stay_there(tmp_path: Path) -> Non
     done = gen_config(tmp_path, "-c", "devpi.yml", "--host", "127.0.0.9")
     words = shlex.split((tmp_path / "gen-config" / "crontab").read_text().splitlines()[-1])
 
-    assert done.stderr == ""
+    assert "With -c FILE" not in done.stderr
     assert words[2:] == [
         "-c", str(tmp_path / "devpi.yml"), "--serverdir", str(tmp_path / "data"), "--host", "127.0.0.9",
         ">>", "$HOME/devpi-server.log", "2>&1",
@@ -126,6 +126,31 @@ def test_what_somebody_changed_in_a_file_is_kept_beside_it(tmp_path: Path) -> No
     assert mine.with_name("nginx-devpi.conf.old").read_text() == "# mine\n"
     assert "upstream devpi" in mine.read_text()
     assert [path.name for path in mine.parent.iterdir() if path.name not in FILES] == ["nginx-devpi.conf.old"]
+
+
+def test_what_somebody_changed_survives_any_number_of_runs(tmp_path: Path) -> None:
+    folder = tmp_path / "gen-config"
+    gen_config(tmp_path)
+    (folder / "crontab").write_text("# mine\n")
+
+    for port in ("3201", "3202", "3201"):
+        assert gen_config(tmp_path, "--port", port).returncode == 0
+
+    kept = {path.name: path.read_text() for path in folder.glob("crontab.*")}
+    assert kept["crontab.old"] == "# mine\n"
+    assert sorted(kept) == ["crontab.old", "crontab.old2", "crontab.old3"]
+
+
+def test_a_file_that_is_left_out_does_not_stay_as_an_earlier_run_made_it(tmp_path: Path) -> None:
+    folder = tmp_path / "gen-config"
+    gen_config(tmp_path, "--serverdir", "/srv/devpi")
+
+    done = gen_config(tmp_path, "--serverdir", "/srv/$HOME")
+
+    assert done.returncode == 1
+    assert "gen-config/nginx-devpi.conf of an earlier run is nginx-devpi.conf.old now\n" in done.stdout
+    assert not (folder / "nginx-devpi.conf").exists()
+    assert "/srv/devpi/blobs" in (folder / "nginx-devpi.conf.old").read_text()
 
 
 @pytest.mark.parametrize(
@@ -153,7 +178,7 @@ def test_a_place_where_nothing_can_be_written_is_said_in_words(tmp_path: Path) -
 
     done = gen_config(tmp_path)
 
-    assert (done.returncode, done.stderr) == (1, "fatal: The folder gen-config cannot be written: File exists.\n")
+    assert (done.returncode, done.stderr) == (1, "fatal: gen-config cannot be written: File exists.\n")
     assert (tmp_path / "gen-config").read_text() == "a file"
 
 
@@ -163,6 +188,33 @@ def test_a_folder_of_roots_is_mentioned(tmp_path: Path) -> None:
     done = gen_config(tmp_path, "--serverdir", "data")
 
     assert ("the service runs as root" in done.stderr) == (getpass.getuser() == "root")
+
+
+def test_a_socket_that_nginx_could_not_open_is_mentioned(tmp_path: Path) -> None:
+    closed, group, everybody = (
+        gen_config(tmp_path, "--unix-socket", "/run/devpi/s", "--unix-socket-perms", bits).stderr
+        for bits in ("600", "660", "666")
+    )
+
+    assert "A socket with permissions 600 is not for nginx" in closed
+    assert "--unix-socket-perms 666" in group
+    assert "is not for nginx" not in everybody
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a folder of root's")
+def test_data_that_the_services_user_cannot_reach_are_mentioned(tmp_path: Path) -> None:
+    (tmp_path / "roots").mkdir(mode=0o700)
+    (tmp_path / "roots" / "data").mkdir()
+    os.chown(tmp_path / "roots" / "data", 65534, 65534)
+
+    done = gen_config(tmp_path, "--serverdir", "roots/data")
+    found = services.closed(tmp_path / "roots" / "data", "nobody")
+
+    assert "who cannot enter /" in done.stderr
+    assert found is not None
+    assert (tmp_path / "roots").is_relative_to(found)
+    assert services.closed(tmp_path / "roots" / "data", "root") is None
+    assert services.closed(Path("/usr/bin/env"), "nobody") is None
 
 
 # -- the command line in them -----------------------------------------------------------------
@@ -284,7 +336,7 @@ def test_nginx_finds_no_fault_with_odd_values(tmp_path: Path, file: str) -> None
     for number, settings in enumerate(given):
         place = tmp_path / str(number)
         cache = str(place / "ca che;")
-        genconfig.write(genconfig.texts(a_config(**settings), nginx_cache=cache).files, place)
+        genconfig.write(genconfig.texts(a_config(**settings), nginx_cache=cache), place)
         (place / "nginx.conf").write_text(f"pid {place}/pid;\nevents {{}}\nhttp {{ include {file}; }}\n")
         command = [nginx, "-t", "-q", "-e", "stderr", "-p", str(place), "-c", str(place / "nginx.conf")]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -333,7 +385,7 @@ def test_systemd_finds_no_fault_with_the_units(tmp_path: Path) -> None:
 
     for number, given in enumerate(settings):
         place = tmp_path / str(number)
-        genconfig.write(genconfig.texts(a_config(**given)).files, place)
+        genconfig.write(genconfig.texts(a_config(**given)), place)
         units = [str(place / "devpi.service"), str(place / "devpi.socket")]
         done = subprocess.run([analyze, "verify", *units], capture_output=True, text=True, timeout=60, check=False)
         assert (done.returncode, done.stderr) == (0, "")

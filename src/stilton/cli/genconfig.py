@@ -4,7 +4,9 @@ Their texts are in `stilton/templates`; what stands in them is decided in `cli.s
 quoted in `cli.quoting`. Nothing is installed: each file says on top where it goes.
 """
 
+import itertools
 import string
+import sys
 from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
@@ -44,7 +46,7 @@ def gen_config(configfile: str | None, nginx_cache: str, **flags: Any) -> None: 
 def generate(settings: Config, configfile: str | None = None, *, nginx_cache: str = CACHE) -> None:
     """Write all files that can be written into ./gen-config, and say so. Raises SetupError, at last for the others."""
     made = texts(settings, configfile, nginx_cache=nginx_cache)
-    for line in write(made.files, Path(FOLDER)):
+    for line in write(made, Path(FOLDER)):
         click.echo(line)
     for text in _advice(settings, configfile):
         click.secho(text, fg="red", err=True)
@@ -60,17 +62,21 @@ class Made(msgspec.Struct, frozen=True):
     left_out: dict[str, str]
 
 
-def write(files: dict[str, bytes], folder: Path) -> list[str]:
-    """Write them into `folder`; a line about each. What was there and differs is kept as NAME.old.
+def write(made: Made, folder: Path) -> list[str]:
+    """Write the files into `folder`; a line about each. What was there and differs is kept as NAME.old.
 
-    Raises SetupError.
+    Of what is left out none of an earlier run stays under its name. Raises SetupError.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        kept = {name: _replace(folder / name, content) for name, content in files.items()}
+        kept = {name: _replace(folder / name, content) for name, content in made.files.items()}
+        away = {name: _put_away(folder / name) for name in made.left_out if (folder / name).exists()}
     except OSError as error:
-        raise SetupError(f"The folder {folder} cannot be written: {error.strerror}.") from error
-    return [f"wrote {folder / name}" + (f" (what was there is {old} now)" if old else "") for name, old in kept.items()]
+        raise SetupError(f"{error.filename or folder} cannot be written: {error.strerror}.") from error
+    wrote = [
+        f"wrote {folder / name}" + (f" (what was there is {old} now)" if old else "") for name, old in kept.items()
+    ]
+    return wrote + [f"{folder / name} of an earlier run is {old} now" for name, old in away.items()]
 
 
 def texts(settings: Config, configfile: str | None = None, *, nginx_cache: str = CACHE) -> Made:
@@ -119,7 +125,24 @@ def _advice(settings: Config, configfile: str | None) -> Iterator[str]:
             f"{settings.serverdir} is root's, and so the service runs as root. Better: a user of its own, "
             f"chown -R devpi: {settings.serverdir}, and devpi-gen-config again."
         )
+    yield from _advice_on_users(settings)
     yield from _advice_on_logs(settings)
+
+
+def _advice_on_users(settings: Config) -> Iterator[str]:
+    if settings.unix_socket is not None and settings.unix_socket_perms & 0o006 != 0o006:
+        yield (
+            f"A socket with permissions {settings.unix_socket_perms:o} is not for nginx, unless nginx runs as the same "
+            "user or group: --unix-socket-perms 666."
+        )
+    user = services.owner(settings.serverdir)
+    for path in (Path(services.command(settings, None)[0]), Path(sys.executable).resolve(), settings.serverdir):
+        if closed := services.closed(path, user):
+            yield (
+                f"The service runs as {user}, who cannot enter {closed}, and needs {path}: move that to where the user "
+                "can go, such as /opt or /var/lib."
+            )
+            return
 
 
 def _advice_on_logs(settings: Config) -> Iterator[str]:
@@ -143,8 +166,15 @@ def _replace(path: Path, content: bytes) -> str:
     before = path.read_bytes() if path.exists() else content
     fresh = path.with_name(f".{path.name}.new")
     fresh.write_bytes(content)
-    old = path.with_name(f"{path.name}.old")
-    if before != content:
-        path.replace(old)
+    old = _put_away(path) if before != content else ""
     fresh.replace(path)
-    return old.name if before != content else ""
+    return old
+
+
+def _put_away(path: Path) -> str:
+    """Rename it to NAME.old, or NAME.old2 when there is one already: that may be somebody's work."""
+    names = (path.with_name(f"{path.name}.old{number if number > 1 else ''}") for number in itertools.count(1))
+    content = path.read_bytes()
+    old = next(name for name in names if not name.exists() or name.read_bytes() == content)
+    path.replace(old)
+    return old.name

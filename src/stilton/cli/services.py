@@ -6,6 +6,7 @@ import plistlib
 import pwd
 import re
 import shutil
+import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,6 +56,20 @@ def owner(serverdir: Path) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
+
+
+def closed(path: Path, user: str) -> Path | None:
+    """The folder above `path` that is root's alone, and so closed to `user`, if there is one."""
+    above = path.absolute().parents if user != "root" else ()
+    return next((folder for folder in reversed(above) if _is_roots_alone(folder)), None)
+
+
+def _is_roots_alone(folder: Path) -> bool:
+    try:
+        found = folder.stat()
+    except OSError:
+        return False
+    return found.st_uid == 0 and not found.st_mode & (stat.S_IXGRP | stat.S_IXOTH)
 
 
 def stop_s(settings: Config) -> str:
