@@ -69,6 +69,8 @@ def test_values_come_in_any_spelling_and_are_stored_in_one(sent: dict[str, Any],
     ("sent", "words"),
     [
         ({"type": "constrained"}, "unknown index type 'constrained'"),
+        ({"type": ["stage"]}, "unknown index type ['stage']"),
+        ({"mirror_whitelist_inheritance": {}}, "say intersection or union"),
         ({"type": "mirror"}, "a mirror needs a mirror_url"),
         ({"type": "mirror", "mirror_url": "ftp://x/"}, "mirror_url of this index is 'ftp://x/'"),
         ({"type": "mirror", "mirror_url": "http://u.example/", "mirror_cache_expiry": "-1"}, "mirror_cache_expiry"),

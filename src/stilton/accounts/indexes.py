@@ -10,12 +10,13 @@ from stilton.domain import configuration
 from stilton.domain.audit import Event, difference
 from stilton.domain.errors import Conflict, Denied, IndexNotFound, Invalid, UserNotFound
 from stilton.domain.indexes import WITH_LOGIN, Index, public_keys, without_credentials
+from stilton.domain.keytypes import Exists
 from stilton.domain.names import IndexName, check_account_name
 from stilton.domain.permission import Actor, Policy, Right
 
 log = logging.getLogger(__name__)
 
-Change = Callable[[Mapping[str, Any], configuration.Exists], dict[str, Any]]
+Change = Callable[[Mapping[str, Any], Exists], dict[str, Any]]
 
 
 class IndexAdmin:
@@ -108,9 +109,7 @@ class IndexAdmin:
             raise Denied(f"no permission to {right.value} {index.full_name}", login=actor.name is None)
         return index
 
-    def _may_be_base(
-        self, tx: Transaction, actor: Actor, own: IndexName, known: Sequence[IndexName] = ()
-    ) -> configuration.Exists:
+    def _may_be_base(self, tx: Transaction, actor: Actor, own: IndexName, known: Sequence[IndexName] = ()) -> Exists:
         """Whoever may not read an index cannot find out that it is there by naming it as a base."""
 
         def exists(name: IndexName) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from stilton.domain import configuration
+from stilton.domain import configuration, keytypes
 from stilton.domain.errors import Invalid
 from stilton.domain.names import IndexName
 
@@ -53,9 +53,9 @@ def read(name: IndexName, kind: str, given: Mapping[str, Any]) -> Keys:
     found = Keys(kind, {}, frozenset(), [])
     missing: set[str] = set()
     for key, value in _renamed(given).items():
-        if key == "type" or configuration.is_ignored(kind, key):
+        if key == "type" or keytypes.is_ignored(kind, key):
             continue
-        if not configuration.is_known(kind, key):
+        if not keytypes.is_known(kind, key):
             found.given[key] = value
             continue
         if value is None and key not in _NEVER_USUAL:
@@ -91,4 +91,4 @@ def _value(key: str, value: object) -> Any:  # noqa: ANN401 - the key decides
     """Raises Invalid."""
     if value is None:
         raise Invalid("it says nothing")
-    return configuration.value_of(key, value, lambda _: True)
+    return keytypes.value_of(key, value, lambda _: True)

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from stilton.blobs.local import LocalBlobs
 from stilton.db import accounts, audit, stages
 from stilton.db.database import Transaction, write_now
-from stilton.domain import configuration, metadata, publishing
+from stilton.domain import configuration, keytypes, metadata, publishing
 from stilton.domain.audit import Event
 from stilton.domain.errors import BadArchive, BadName, Conflict, Invalid, Missing, SetupError
 from stilton.domain.files import File, path_of
@@ -174,7 +174,7 @@ def _created(tx: Transaction, user: str, own: str, *, create: bool) -> Index:
         check_account_name("indexname", own)
     except Invalid as error:
         raise SetupError(f"{error}") from None
-    index = Index(user, own, configuration.defaults(user, configuration.STAGE))
+    index = Index(user, own, configuration.defaults(user, keytypes.STAGE))
     accounts.put_index(tx, index)
     return index
 
