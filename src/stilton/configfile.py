@@ -4,6 +4,7 @@ Nothing of YAML is carried out: the tree that the parser makes is looked at, as 
 an object, and an alias that stands for thousands of others costs nothing.
 """
 
+import contextlib
 import difflib
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -56,7 +57,9 @@ def found(named: str | None) -> str | None:
 
 def usual_files() -> list[str]:
     """Those that are there."""
-    folders = (site_config_dir("devpi-server", "devpi"), user_config_dir("devpi-server", "devpi"))
+    folders = [site_config_dir("devpi-server", "devpi")]
+    with contextlib.suppress(RuntimeError):  # a user without a home, as a container may have
+        folders.append(user_config_dir("devpi-server", "devpi"))
     # Not Path.is_file: of a folder that is closed to us it raises, and then there is nothing for us in it.
     return [place for folder in folders if os.path.isfile(place := f"{folder}/devpi-server.yml")]  # noqa: PTH113
 

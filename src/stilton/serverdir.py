@@ -145,10 +145,10 @@ class ServerDir:
 
     def _check_writable(self) -> None:
         """A server that takes no change is found out now, and not by the first who makes one. Raises SetupError."""
-        if not os.access(self.database, os.W_OK):
+        if not _may(self.database, os.W_OK):
             raise SetupError(f"The database {self.database} cannot be written. {migrate.WHOSE}")
         for folder in self.blobs.folders:
-            if not os.access(folder, os.W_OK | os.X_OK):
+            if not _may(folder, os.W_OK | os.X_OK):
                 raise SetupError(f"The folder {folder} cannot be written. {migrate.WHOSE}")
 
     def uuid(self) -> str:
@@ -179,7 +179,7 @@ class ServerDir:
         above = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
         if not above.is_dir():
             raise SetupError(f"The folder {self.path} cannot be written: {above} is no folder.")
-        if not os.access(above, os.W_OK | os.X_OK):
+        if not _may(above, os.W_OK | os.X_OK):
             raise SetupError(f"The folder {self.path} cannot be written: {above} takes no files of this user.")
 
     def begin(self, task: str, uuid: str) -> None:
@@ -238,6 +238,11 @@ class ServerDir:
     def unlock(self) -> None:
         """Let others write."""
         self._lock.release()
+
+
+def _may(path: Path, mode: int) -> bool:
+    """Whether this process may, as `open` would find: with the rights that it was given beside its user's."""
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _write(path: Path, text: str) -> None:

@@ -93,6 +93,8 @@ def _advice(part: object) -> str:
         return " If it is meant as text, put it in quotes."
     if isinstance(part, str) and _has_control(part.strip()):
         return " There is a control character in it, or what is no UTF-8."
+    if isinstance(part, str) and part.startswith("~"):
+        return " That home folder is not known here: use a full path."
     if isinstance(part, str) and re.match("(tcp|udp)://", part):
         return " Kubernetes sets such variables for a service of this name; enableServiceLinks: false keeps them away."
     return ""

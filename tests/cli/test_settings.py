@@ -1,8 +1,10 @@
 """Settings at the start of the commands: nothing is made before everything is checked, and nothing odd stays unsaid."""
 
 import json
+import os
+import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -246,3 +248,54 @@ def test_a_host_that_is_none_of_ours_is_refused_with_what_to_do(tmp_path: Path, 
     assert done.returncode == 1
     assert words in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+# -- a user whom the system does not know, as containers have --------------------------------------
+
+
+@pytest.fixture
+def homeless(tmp_path: Path) -> Callable[[str], Path]:
+    """Makes commands that run one of ours as a user without name or home, who may read and write everything here."""
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        pytest.skip("only root can become another user")
+    rights = "+dac_override,+dac_read_search"
+    become = f"setpriv --reuid 54321 --regid 54321 --clear-groups --inh-caps={rights} --ambient-caps={rights}"
+
+    def script(command: str) -> Path:
+        path = tmp_path / f"homeless-{command}"
+        path.write_text(f'#!/bin/sh\nexec {become} env -u HOME -u XDG_CONFIG_HOME "{BIN / command}" "$@"\n')
+        path.chmod(0o755)
+        return path
+
+    return script
+
+
+def test_a_user_without_a_home_makes_and_serves_data(tmp_path: Path, homeless: Callable[[str], Path]) -> None:
+    serverdir = tmp_path / "server"
+
+    done = run(homeless("devpi-init"), "--serverdir", str(serverdir), "--mirror-url", NOWHERE)
+    with a_server(serverdir, command=homeless("devpi-server")) as server:
+        status = server.get("/+status")[0]
+
+    assert (done.returncode, status) == (0, 200), done.stderr
+    assert serverdir.stat().st_uid == 54321
+    assert "Traceback" not in server.log()
+    assert ".netrc" not in server.log()
+
+
+def test_a_user_without_a_home_gets_files_for_services(tmp_path: Path, homeless: Callable[[str], Path]) -> None:
+    done = run(homeless("devpi-gen-config"), "--serverdir", str(tmp_path / "server"), cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert "User=54321\n" in (tmp_path / "gen-config" / "devpi.service").read_text()
+    assert b"/Library/Logs/devpi-server.log" in (tmp_path / "gen-config" / "net.devpi.plist").read_bytes()
+
+
+def test_a_home_that_nobody_knows_is_named_when_it_is_needed(homeless: Callable[[str], Path]) -> None:
+    done = run(homeless("devpi-server"))
+
+    assert done.returncode == 1
+    assert done.stderr == (
+        "fatal: The default of --serverdir is '~/.devpi/server': it takes a path. "
+        "That home folder is not known here: use a full path.\n"
+    )

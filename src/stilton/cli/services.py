@@ -1,7 +1,7 @@
 """What configuration files say about one server: its command line, its user, its addresses. Of systemd: `cli.units`."""
 
-import getpass
 import ipaddress
+import os
 import plistlib
 import pwd
 import re
@@ -50,8 +50,9 @@ def owner(serverdir: Path) -> str:
     try:
         uid = serverdir.stat().st_uid
     except OSError:
-        user = getpass.getuser()
-        return "devpi" if user == "root" else user
+        uid = os.geteuid()
+        if uid == 0:
+            return "devpi"
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -116,7 +117,15 @@ def plist(settings: Config, words: Sequence[str]) -> bytes:
 
 def macos_log() -> Path:
     """Where launchd writes what the server says."""
-    return Path.home() / "Library" / "Logs" / "devpi-server.log"
+    return home() / "Library" / "Logs" / "devpi-server.log"
+
+
+def home() -> Path:
+    """The home folder of who asks; `/` when there is none, as for a container's user."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("/")
 
 
 def _address(settings: Config) -> listening.Address:

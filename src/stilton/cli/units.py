@@ -22,7 +22,7 @@ def service(settings: Config) -> dict[str, str]:
         if (value := getattr(settings, name.replace("-", "_")))
     ]
     paths += _log_folders(settings)
-    homes = [Path("/home"), Path("/root"), Path.home()]
+    homes = {Path("/home"), Path("/root"), services.home()} - {Path("/")}
     at_home = any(path.is_relative_to(home) for path in (*paths, Path(sys.executable)) for home in homes)
     low = any(0 < address.port < 1024 for address in listening.addresses(settings))
     return {

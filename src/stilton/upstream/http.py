@@ -102,10 +102,10 @@ class Network:
 
 def _netrc() -> netrc.netrc | None:
     """Read once: `NETRC` or ~/.netrc. One that cannot be read is as none."""
-    path = Path(os.environ.get("NETRC") or "~/.netrc").expanduser()
+    path = os.environ.get("NETRC") or "~/.netrc"
     try:
-        return netrc.netrc(path)
-    except FileNotFoundError:
+        return netrc.netrc(Path(path).expanduser())
+    except (FileNotFoundError, RuntimeError):  # none, or nobody's home
         return None
     except (OSError, netrc.NetrcParseError) as error:
         log.warning("%s is not used: %s", path, type(error).__name__)
