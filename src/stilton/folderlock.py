@@ -4,6 +4,7 @@ import fcntl
 import logging
 import os
 import pwd
+import shlex
 from pathlib import Path
 
 from stilton.domain.errors import SetupError
@@ -50,7 +51,7 @@ class FolderLock:
             log.warning(
                 "The folder %s belongs to %s, and this is root: %s cannot change what root makes in it. "
                 "Better: sudo -u %s COMMAND. Afterwards: chown -R %s: %s",
-                self._folder, name, name, name, name, self._folder,
+                self._folder, name, name, name, name, shlex.quote(str(self._folder)),
             )  # fmt: skip
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from stilton.accounts import secret
+from stilton.domain.errors import SetupError
 from tests.support.publish import PASSWORD, basic
 from tests.support.server import BIN, PLAIN, Server, a_server, clean_env, run
 from tests.support.world import make_serverdir
@@ -108,6 +110,19 @@ def test_a_secret_file_that_is_not_safe_stops_the_start(
     assert done.stderr.startswith("fatal: ")
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_command_that_a_refusal_names_may_be_copied_as_it_stands(tmp_path: Path) -> None:
+    path = tmp_path / "it's mine" / "the secret"
+    path.parent.mkdir(mode=0o700)
+    path.write_bytes(bytes(range(64)))
+    path.chmod(0o644)
+
+    with pytest.raises(SetupError) as refused:
+        secret.read(path)
+    subprocess.run(str(refused.value).partition("Run: ")[2], shell=True, check=True)
+
+    assert secret.read(path) == bytes(range(64))
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs a file of another user's")

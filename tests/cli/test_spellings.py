@@ -57,6 +57,7 @@ def test_passwd_of_old_changes_the_password_and_names_the_command_of_today(tmp_p
         ("--log", "standard output"),
         ("--import=dump", "devpi-import dump"),
         ("--export=dump", "devpi-export dump"),
+        ("--import=my dump", "devpi-import 'my dump'"),
         ("--master-url=http://x", "it is called --primary-url now"),
         ("--requests-only", "--workers N"),
     ],

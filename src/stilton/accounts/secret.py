@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shlex
 import stat
 from pathlib import Path
 
@@ -19,12 +20,14 @@ def read(path: Path) -> bytes:
     try:
         mode, folder_mode = path.stat().st_mode, path.parent.stat().st_mode
         if mode & _OTHERS:
-            raise SetupError(f"The secret file {path} can be read or written by others. Run: chmod 600 {path}")
+            raise SetupError(f"The secret file {path} can be read or written by others. Run: chmod 600 {_quoted(path)}")
         if folder_mode & _OTHERS_WRITE and not folder_mode & stat.S_ISVTX:
-            raise SetupError(f"Others can write to the folder of the secret file. Run: chmod go-w {path.parent}")
+            raise SetupError(
+                f"Others can write to the folder of the secret file. Run: chmod go-w {_quoted(path.parent)}"
+            )
         secret = path.read_bytes()
     except OSError as error:
-        advice = f"devpi-gen-secret --secretfile {path} makes one."
+        advice = f"devpi-gen-secret --secretfile {_quoted(path)} makes one."
         if isinstance(error, PermissionError):
             advice = "It belongs to the user who runs the server: chown it to that one."
         raise SetupError(f"The secret file {path} cannot be read: {error.strerror}. {advice}") from error
@@ -49,3 +52,8 @@ def create(path: Path) -> None:
         file.write(secrets.token_urlsafe(48).encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
+
+
+def _quoted(path: Path) -> str:
+    """For a command that people copy."""
+    return shlex.quote(str(path))

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from stilton.cli import quoting
 from stilton.domain.errors import SetupError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -43,7 +44,7 @@ def asked(flags: dict[str, Any]) -> str | None:
             raise SetupError(f"devpi-server --{name} is gone: {instead}.")
     for name, instead in (("import_from", "devpi-import"), ("export_to", "devpi-export")):
         if folder := flags.pop(name, None):
-            raise SetupError(f"devpi-server --{name.partition('_')[0]} is gone: {instead} {folder}")
+            raise SetupError(f"devpi-server --{name.partition('_')[0]} is gone: {instead} {quoting.shell([folder])}")
     for name, successor in SUCCESSORS.items():
         if flags.get(name):
             flag = "passwd" if name == "passwd_of" else name.replace("_", "-")

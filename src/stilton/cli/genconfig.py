@@ -123,7 +123,7 @@ def _advice(settings: Config, configfile: str | None) -> Iterator[str]:
     if settings.serverdir.is_dir() and services.owner(settings.serverdir) == "root":
         yield (
             f"{settings.serverdir} is root's, and so the service runs as root. Better: a user of its own, "
-            f"chown -R devpi: {settings.serverdir}, and devpi-gen-config again."
+            f"chown -R devpi: {quoting.shell([str(settings.serverdir)])}, and devpi-gen-config again."
         )
     yield from _advice_on_users(settings)
     yield from _advice_on_logs(settings)

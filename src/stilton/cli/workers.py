@@ -22,6 +22,7 @@ from granian.net import SocketHolder  # type: ignore[attr-defined] # its place, 
 from granian.server.mp import MPServer, WorkerProcess
 
 from stilton import logs
+from stilton.cli import quoting
 from stilton.cli.listening import BACKLOG
 from stilton.config import Config
 from stilton.domain.errors import SetupError
@@ -119,7 +120,8 @@ def check_tls(config: Config) -> None:
     key = _pem(config.tls_key, key_is)
     if any(old in key for old in _OLD_KEYS):
         raise SetupError(
-            f"{key_is}: an old format. Convert it: openssl pkcs8 -topk8 -nocrypt -in {config.tls_key} -out NEW.pem"
+            f"{key_is}: an old format. Convert it: "
+            f"openssl pkcs8 -topk8 -nocrypt -in {quoting.shell([str(config.tls_key)])} -out NEW.pem"
         )
     if b"ENCRYPTED" in key:
         raise SetupError(f"{key_is}: it is encrypted, and nobody could type its password at a restart.")
