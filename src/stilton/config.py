@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from stilton import configfile, values
+from stilton import configfile, values, wordings
 from stilton.configfile import ConfigFile
 from stilton.domain.errors import SetupError
 from stilton.domain.indexes import boolean
@@ -112,7 +112,7 @@ def gathered(flags: Mapping[str, Any], environ: Mapping[str, str], named: str | 
     for name, entry in file.entries.items():
         if name not in KNOWN:
             # Its value is not shown: it could be anything, even a password.
-            what = f"option {values.shown(name)} in {file.path}, line {entry.line}"
+            what = f"option {wordings.shown(name)} in {file.path}, line {entry.line}"
             if name in ELSEWHERE:
                 raise SetupError(f"The {what}, cannot stand in the file: it is --{name} or {variable(name)}.")
             raise SetupError(f"Unknown devpi-server {what}." + _hint(configfile.nearest(name, KNOWN)))

@@ -1,27 +1,25 @@
 """What a setting's value may be: the text of a flag, a variable or a file becomes a number, a path, networks.
 
 Whatever is wrong with one value by itself is found here, while it is known who gave it; what does not go together
-is found by `config.checked`. What a message shows of a value is never a secret (`shown`).
+is found by `config.checked`. How a message speaks of it: `wordings`.
 """
 
 import ipaddress
 import re
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from stilton.domain.errors import SetupError
+from stilton.domain.errors import Invalid, SetupError
 from stilton.domain.indexes import boolean
-from stilton.domain.redaction import without_secrets
+from stilton.domain.names import check_account_name
 from stilton.domain.share import Share
 from stilton.domain.urls import is_base
 from stilton.settings import Setting
+from stilton.wordings import advice, has_control, shown, takes
 
 N = TypeVar("N", int, float)
 
-LONGEST_SHOWN = 100
-"""Characters of a wrong value that a message shows."""
 MOST_PORT = 65535
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -40,35 +38,8 @@ def read(setting: Setting, raw: object, *, where: str, folder: Path) -> Any:  # 
     try:
         value = _READERS[setting.kind](setting, raw, folder)
     except _WrongError as wrong:
-        raise SetupError(f"{where} is {shown(wrong.part)}: it takes {takes(setting)}.{_advice(wrong.part)}") from None
+        raise SetupError(f"{where} is {shown(wrong.part)}: it takes {takes(setting)}.{advice(wrong.part)}") from None
     return value
-
-
-def takes(setting: Setting) -> str:
-    """What this setting may be, in words."""
-    match setting.item or setting.kind:
-        case "int":
-            return f"a whole number from {setting.least} to {setting.most}"
-        case "seconds":
-            return f"seconds, from {setting.least} to {setting.most}"
-        case "size":
-            return "bytes, or a number with K, M, G or T" + (f", {setting.least} or more" if setting.least else "")
-        case "choice":
-            return " or ".join(setting.choices)
-        case kind:
-            return _TAKES[kind]
-
-
-def shown(raw: object) -> str:
-    """A value for people: of one line, not too long, without passwords of URLs and what else looks secret."""
-    if isinstance(raw, bool):
-        return "yes" if raw else "no"
-    if isinstance(raw, Mapping):
-        return "a mapping"
-    if isinstance(raw, Sequence) and not isinstance(raw, str):
-        return "a list"
-    text = without_secrets(str(raw))
-    return repr(text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…")
 
 
 def is_empty(raw: object) -> bool:
@@ -88,28 +59,11 @@ class _WrongError(ValueError):
         self.part = part
 
 
-def _advice(part: object) -> str:
-    if isinstance(part, bool):
-        return " If it is meant as text, put it in quotes."
-    if isinstance(part, str) and _has_control(part.strip()):
-        return " There is a control character in it, or what is no UTF-8."
-    if isinstance(part, str) and part.startswith("~"):
-        return " That home folder is not known here: use a full path."
-    if isinstance(part, str) and re.match("(tcp|udp)://", part):
-        return " Kubernetes sets such variables for a service of this name; enableServiceLinks: false keeps them away."
-    return ""
-
-
 def _text(_: Setting, raw: object, _folder: Path) -> str:
     """One line of text. Control characters would end up in logs, a NUL in no path at all."""
-    if not isinstance(raw, str) or _has_control(raw.strip()):
+    if not isinstance(raw, str) or has_control(raw.strip()):
         raise _WrongError(raw)
     return raw.strip()
-
-
-def _has_control(text: str) -> bool:
-    """Control characters, or bytes that are no UTF-8."""
-    return any(unicodedata.category(character) in ("Cc", "Cs") for character in text)
 
 
 def _matched(pattern: re.Pattern[str], raw: object) -> re.Match[str]:
@@ -186,6 +140,15 @@ def _url(setting: Setting, raw: object, folder: Path) -> str:
     return text
 
 
+def _name(setting: Setting, raw: object, folder: Path) -> str:
+    text = _text(setting, raw, folder)
+    try:
+        check_account_name("username", text.strip(":"))
+    except Invalid:
+        raise _WrongError(raw) from None
+    return text
+
+
 def _network(setting: Setting, raw: object, folder: Path) -> str:
     text = _text(setting, raw, folder)
     try:
@@ -220,23 +183,11 @@ _READERS: dict[str, Callable[[Setting, Any, Path], Any]] = {
     "octal": _octal,
     "list": _list,
     "text": _text,
-    "name": _text,
+    "name": _name,
     "choice": _choice,
     "storage": _storage,
     "path": _path,
     "url": _url,
     "network": _network,
     "address": _address,
-}
-_TAKES = {
-    "room": "bytes, a number with K, M, G or T, or a share of the disk like 5%",
-    "switch": "yes or no",
-    "octal": "permission bits like 660",
-    "text": "a text",
-    "name": "names, with commas between",
-    "storage": "sqlite, this version knows no other",
-    "path": "a path",
-    "url": "a URL that begins with http:// or https://, without login, query or anything to be quoted",
-    "network": "an address, a network like 10.0.0.0/8, or *",
-    "address": "HOST:PORT, *:PORT or [IPv6]:PORT, ports from 1 to 65535",
 }

@@ -43,6 +43,7 @@ EXAMPLES = {
 SPECIAL = {
     "host": "127.0.0.9", "listen": ["*:80", "[::1]:3142"], "outside-url": "https://packages.example/index",
     "log-format": "json", "storage": "sqlite", "role": "standalone", "tls-cert": "cert.pem", "tls-key": "key.pem",
+    "restrict-modify": ["root", ":admins"],
 }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stilton import config, values
+from stilton import config, wordings
 from stilton.domain.errors import SetupError
 from stilton.domain.share import Share
 from stilton.settings import SETTINGS, Setting, variable
@@ -41,7 +41,7 @@ WRONG = {
     "switch": ["perhaps", "2", "-1", "ja", "ÿes", HUGE],
     "octal": ["888", "1777", "-1", "rw", "6_0", HUGE],
     "text": [],
-    "name": ["a,b\x7f"],
+    "name": ["a,b\x7f", "a b", "root;admin", ":", "a/b"],
     "path": ["~nobody-of-this-name/x", "/a\nb"],
     "url": [
         "u.example", "ftp://u.example", "http://", "https://u.example:x", "https://u.example:99999", "https://[::1",
@@ -109,7 +109,7 @@ def refused(setting: Setting, source: str, text: str, folder: Path) -> str:
         config.checked(config.origins(given))
     said = str(refusal.value)
     assert said.startswith(f"{where} is ")
-    assert values.takes(setting) in said
+    assert wordings.takes(setting) in said
     assert "\n" not in said
     assert len(said) < 500
     return said.removeprefix(f"{where} is ")
@@ -161,7 +161,7 @@ def test_an_empty_value_is_refused(tmp_path: Path, source: str, setting: Setting
             config.origins(given)
 
         assert str(refusal.value) == (
-            f"{where} is empty: it takes {values.takes(setting)}. Leave it out if that is what you mean."
+            f"{where} is empty: it takes {wordings.takes(setting)}. Leave it out if that is what you mean."
         )
 
 
@@ -264,11 +264,11 @@ def test_storage_of_another_kind_is_named_without_its_password(tmp_path: Path) -
     ],
 )
 def test_what_looks_secret_is_not_shown(text: str) -> None:
-    assert "hunter2" not in values.shown(text)
+    assert "hunter2" not in wordings.shown(text)
 
 
 @pytest.mark.parametrize(
     "text", ["/srv/devpi@2/data", "proxy.example", "10.0.0.0/99", "[::1]:x", "https://h.example:x"]
 )
 def test_what_is_no_secret_is_shown_as_it_is(text: str) -> None:
-    assert values.shown(text) == repr(text)
+    assert wordings.shown(text) == repr(text)
