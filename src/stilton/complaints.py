@@ -1,4 +1,4 @@
-"""What keeps log lines from being written: it ends no request and no start, and standard error says so once a minute.
+"""What keeps log lines from being written: told on standard error, of each once a minute. It ends no request.
 
 `logging` itself lets what a filter raises through to whoever wrote the line, and of handlers what they do not catch.
 """
@@ -18,17 +18,17 @@ MOST_CHARS = 4000
 
 
 class Complaints:
-    """Told on standard error, not again within `PAUSE_S`."""
+    """Told on standard error, of the same one not again within `PAUSE_S`."""
 
     def __init__(self) -> None:
-        self._quiet_until = 0.0
+        self._quiet_until: dict[str, float] = {}
 
     def __call__(self, who: str, error: BaseException | None) -> None:
         """`who` lost a line, or more."""
         now = time.monotonic()
-        if now < self._quiet_until:
+        if now < self._quiet_until.get(who, now):
             return
-        self._quiet_until = now + PAUSE_S
+        self._quiet_until[who] = now + PAUSE_S
         text = one_line(redacted(f"{who}: {type(error).__name__}: {error}"), MOST_CHARS)
         with contextlib.suppress(OSError, ValueError):
             sys.stderr.write(f"The log cannot be written, lines are lost: {text}\n")

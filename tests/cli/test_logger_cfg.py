@@ -135,6 +135,22 @@ def test_a_filter_of_a_logger_that_breaks_costs_its_lines_and_nothing_else(
     assert server.process.returncode == 0
 
 
+def test_each_that_breaks_is_told(serverdir: Path, tmp_path: Path) -> None:
+    raising = {"class": "handlers_of_ours.Raising"}
+    path = written(tmp_path, raising)
+    document = json.loads(Path(path).read_text())
+    document["handlers"]["other"] = raising
+    document["root"]["handlers"] = ["it", "other"]
+    Path(path).write_text(json.dumps(document))
+
+    with a_server(serverdir, "--logger-cfg", path, env={"PYTHONPATH": str(tmp_path)}) as server:
+        server.get("/nothing")
+
+    told = [line.split(": ")[1] for line in server.log().splitlines()]
+    # Of the main process and of the worker.
+    assert sorted(told) == ["the handler it"] * 2 + ["the handler other"] * 2
+
+
 def test_a_standard_output_that_takes_no_more_ends_no_request(serverdir: Path, tmp_path: Path) -> None:
     command = tmp_path / "devpi-server-on-a-full-disk"
     command.write_text(f'#!/bin/sh\nexec {BIN / "devpi-server"} "$@" >/dev/full\n')
