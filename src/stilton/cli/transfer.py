@@ -97,7 +97,8 @@ def _dump(serverdir: Path, folder: Path, flags: dict[str, Any]) -> list[str]:
     """Import a dump; what was left out. Raises SetupError, StorageTrouble."""
     from stilton.accounts import setup  # noqa: PLC0415
     from stilton.cli.progress import Teller  # noqa: PLC0415
-    from stilton.upkeep import dump, imports, space  # noqa: PLC0415
+    from stilton.upkeep import imports, reading, space  # noqa: PLC0415
+    from stilton.upkeep.dump import INDEX_NAME  # noqa: PLC0415
     from stilton.upkeep.staging import Staging  # noqa: PLC0415
 
     tell = Teller()
@@ -105,11 +106,11 @@ def _dump(serverdir: Path, folder: Path, flags: dict[str, Any]) -> list[str]:
     staging.check_new()
     first_rows = _first_rows(flags)
     try:
-        text = dump.text(folder)
-        staging.expect(dump.identity(text))
-        tell.line(f"reading json: {folder / dump.INDEX_NAME}")
+        text = reading.text(folder)
+        staging.expect(reading.identity(text))
+        tell.line(f"reading json: {folder / INDEX_NAME}")
         wanted = imports.plan(
-            dump.read(folder, text), setup.bounded_hash,
+            reading.read(folder, text), setup.bounded_hash,
             skipped=frozenset(flags["skip_import_type"]), keep_going=flags["keep_going"], tell=tell,
         )  # fmt: skip
         if not flags["hard_links"]:

@@ -68,8 +68,7 @@ class _Cataloguing:
         self._spelled: dict[ProjectName, dict[str, str]] = {}
 
     def done(self, index: DumpedIndex) -> Catalogue:
-        listed = index.projects if isinstance(index.projects, dict) else {}
-        for raw, versions in listed.items():
+        for raw, versions in index.projects.items():
             try:
                 project = project_name(raw)
             except BadName as error:
@@ -130,7 +129,7 @@ class _Cataloguing:
             self._found.notices.append(
                 f"{self._index}: {project} {version} is the same release as {spelled} here (PEP 440)"
             )
-        keys = {name: value for name, value in given.items() if not name.startswith(("+", ":"))}
+        keys = {name: value for name, value in given.items() if name != "version" and not name.startswith(("+", ":"))}
         for misfit in _misfits(keys, project):
             self._found.notices.append(
                 f"{self._index}: {project} {spelled}: {misfit} cannot be {keys.pop(misfit)!r:.100}, it is left out"

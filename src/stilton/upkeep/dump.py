@@ -1,4 +1,6 @@
-"""devpi's dump: its format as values (protocol reference 4.1). Read by `manifest`, `catalogues`; made by `stocktaking`.
+"""devpi's dump: its format as values (protocol reference 4.1).
+
+`reading` makes them of a text, `stocktaking` of a server; `manifest` and `catalogues` say what they mean here.
 
 DUMP/dataindex.json                                          everything but bytes; written last
 DUMP/USER/INDEX/PROJECT/VERSION/FILE                         release files
@@ -8,20 +10,12 @@ DUMP/USER/INDEX/+stilton-1/SHA256.provenance                 ours, below the key
 DUMP/+stilton-1/audit.jsonl                                  ours (`trail`)
 """
 
-import hashlib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
-from stilton.domain.errors import SetupError
-
-T = TypeVar("T")
-
-VERSIONS = ("1", "2")
 INDEX_NAME = "dataindex.json"
-MAX_DEPTH = 100
-"""Of lists in lists: far below what Python can write again."""
 OURS = "stilton-1"
 """The key, and the folder, of what devpi's format has no place for."""
 
@@ -105,10 +99,10 @@ class IndexExtra(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class DumpedIndex(msgspec.Struct, frozen=True, kw_only=True):
-    """One index. `projects`: an empty list in some old dumps."""
+    """One index."""
 
     indexconfig: dict[str, Any]
-    projects: dict[str, Versions] | list[Any] = {}
+    projects: dict[str, Versions] = {}
     files: list[DumpedFile] = []
     extra: IndexExtra | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name=OURS)
 
@@ -131,11 +125,15 @@ class Dump(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Source(msgspec.Struct, frozen=True):
-    """A dump in a folder. `identity`: the same for the same dump, so that an import can be taken up again."""
+    """A dump in a folder.
+
+    `left_out`: what has not the shape that it must have, with its place. `notices`: the same of what only we say.
+    """
 
     folder: Path
     dump: Dump
-    identity: str
+    left_out: list[str]
+    notices: list[str]
 
     @property
     def index_file(self) -> Path:
@@ -143,61 +141,6 @@ class Source(msgspec.Struct, frozen=True):
         return self.folder / INDEX_NAME
 
 
-def text(folder: Path) -> bytes:
-    """What is in the `dataindex.json` of a dump whose version is known. Raises SetupError."""
-    file = folder / INDEX_NAME
-    try:
-        found = file.read_bytes()
-    except FileNotFoundError:
-        raise SetupError(
-            f"There is no {file}: {folder} is no dump, or its export did not finish. "
-            "For a folder of release files say --index USER/NAME."
-        ) from None
-    except OSError as error:
-        raise SetupError(f"{file} cannot be read: {error.strerror}.") from error
-    version = _decoded(file, found, _Version).dumpversion
-    if str(version) not in VERSIONS:
-        raise SetupError(f"incompatible dumpversion: {version!r}")
-    return found
-
-
-def read(folder: Path, found: bytes) -> Source:
-    """The dump in `folder`, of its `text`. Raises SetupError."""
-    dump = _decoded(folder / INDEX_NAME, found, Dump)
-    if not _is_flat(_free_parts(dump), MAX_DEPTH):
-        raise SetupError(f"{folder / INDEX_NAME} is no dump: something in it is nested more than {MAX_DEPTH} deep.")
-    return Source(folder, dump, identity(found))
-
-
-def identity(found: bytes) -> str:
-    """The same for the same text."""
-    return hashlib.sha256(found).hexdigest()
-
-
 def written(dump: Dump) -> bytes:
     """The text of `dataindex.json`."""
     return msgspec.json.format(msgspec.json.encode(dump), indent=2) + b"\n"
-
-
-class _Version(msgspec.Struct):
-    dumpversion: str | int | None = None
-
-
-def _decoded(file: Path, found: bytes, kind: type[T]) -> T:
-    """Raises SetupError."""
-    try:
-        return msgspec.json.decode(found, type=kind)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise SetupError(f"{file} is no dump: {error}. Was it edited by hand?") from error
-
-
-def _free_parts(dump: Dump) -> list[Any]:
-    """What may be any JSON."""
-    indexes = dump.indexes.values()
-    logs = [file.log for index in indexes for file in index.files]
-    return [dump.users, [(index.indexconfig, index.projects) for index in indexes], logs]
-
-
-def _is_flat(value: object, depth: int) -> bool:
-    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
-    return depth > 0 and all(_is_flat(each, depth - 1) for each in inside if not isinstance(each, str))

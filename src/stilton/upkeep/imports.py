@@ -61,7 +61,7 @@ def plan(
     indexes = manifest.indexes(source.dump, skipped)
     found = {name: catalogues.catalogue(name, index) for name, index in indexes.items()}
     has_trail, left_out = trail.looked_at(source)
-    left_out += [text for catalogue in found.values() for text in catalogue.left_out]
+    left_out += source.left_out + [text for catalogue in found.values() for text in catalogue.left_out]
     if left_out and not keep_going:
         raise SetupError(
             "\n".join([f"Some files weren't imported: {left_out[0]}", *left_out[1:]])
@@ -74,7 +74,7 @@ def plan(
     tell.line(f"******** Importing packages from {source.folder} **********")
     _tell_numbers(source, tell)
     notices = [user.notices for user in wanted.users] + [keys.notices for keys in wanted.keys.values()]
-    for notice in chain(*notices, *(catalogue.notices for catalogue in found.values())):
+    for notice in chain(source.notices, *notices, *(catalogue.notices for catalogue in found.values())):
         tell.notice(notice)
     return wanted
 
