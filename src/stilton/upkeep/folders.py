@@ -8,7 +8,7 @@ What the archives say is asked by `intake`.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
@@ -52,7 +52,12 @@ class Found(msgspec.Struct, frozen=True):
 def look(folder: Path, layout: str | None) -> Found:
     """What is in `folder`; its layout is found out when it is None. Raises SetupError."""
     if not folder.is_dir():
-        raise SetupError(f"There is no folder {folder}.")
+        what = (
+            f"{folder} is a file: name the folder that it is in."
+            if folder.exists()
+            else f"There is no folder {folder}."
+        )
+        raise SetupError(what)
     layout = layout or _layout(folder)
     try:
         if layout == "bandersnatch":
@@ -66,8 +71,10 @@ def _layout(folder: Path) -> str:
     web = _web(folder)
     if (web / "simple").is_dir() and (web / "packages").is_dir():
         return "bandersnatch"
-    nested = any(_is_release(path) for path in _walk(folder) if path.parent != folder)
-    return "pypiserver" if nested else "plain"
+    unread: list[str] = []
+    nested = any(_is_release(path) for path in _walk(folder, unread) if path.parent != folder)
+    # What is in a folder that cannot be read nobody knows: whoever looks there says so.
+    return "pypiserver" if nested or unread else "plain"
 
 
 def _web(folder: Path) -> Path:
@@ -75,18 +82,26 @@ def _web(folder: Path) -> Path:
 
 
 def _loose(folder: Path, layout: str) -> Found:
-    every = list(_walk(folder)) if layout == "pypiserver" else [path for path in _listed(folder) if path.is_file()]
+    unread: list[str] = []
+    nested = layout == "pypiserver"
+    every = list(_walk(folder, unread)) if nested else [path for path in sorted(folder.iterdir()) if path.is_file()]
     files = [Loose(path=path) for path in every if _is_release(path)]
-    return Found(folder.absolute().name, layout, files, len(every) - len(files), [])
+    return Found(folder.absolute().name, layout, files, len(every) - len(files), unread)
 
 
 def _bandersnatch(web: Path, name: str) -> Found:
+    """Raises SetupError when there are no pages."""
+    if not (web / "simple").is_dir():
+        raise SetupError(f"There is no folder {web / 'simple'}: {web} is no mirror that bandersnatch made.")
     files: list[Loose] = []
     left_out: list[str] = []
-    for page in _pages(web / "simple"):
+    for page in _pages(web / "simple", left_out):
         try:
             project = project_name(page.parent.name)
             parsed = PAGES[page.name](page.read_bytes(), f"{_BASE}{project}/", project)
+        except OSError as error:
+            left_out.append(_unreadable(page, error))
+            continue
         except (BadName, UpstreamWrong) as error:
             left_out.append(f"{page}: {error}")
             continue
@@ -99,9 +114,9 @@ def _bandersnatch(web: Path, name: str) -> Found:
     return Found(name, "bandersnatch", files, 0, left_out)
 
 
-def _pages(simple: Path) -> Iterator[Path]:
-    """One page a project; with `hash-index` they are a folder further down."""
-    for folder, folders, names in os.walk(simple):
+def _pages(simple: Path, unread: list[str]) -> Iterator[Path]:
+    """One page a project; with `hash-index` they are a folder further down. `unread`: as `_walk`."""
+    for folder, folders, names in os.walk(simple, onerror=_noting(unread)):
         folders.sort()
         best = next((name for name in PAGES if name in names), None)
         if best is not None and Path(folder) != simple:
@@ -127,15 +142,21 @@ def _vouched(place: Path, project: ProjectName, file: File) -> Loose:
     )
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    for place, folders, names in os.walk(folder):
+def _walk(folder: Path, unread: list[str]) -> Iterator[Path]:
+    """All files but those in hidden folders. `unread` gets a sentence for each folder that cannot be read."""
+    for place, folders, names in os.walk(folder, onerror=_noting(unread)):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             yield Path(place) / name
 
 
-def _listed(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir())
+def _noting(unread: list[str]) -> Callable[[OSError], None]:
+    """`os.walk` goes past what it cannot read in silence."""
+    return lambda error: unread.append(_unreadable(error.filename, error))
+
+
+def _unreadable(what: Path | str, error: OSError) -> str:
+    return f"{what} cannot be read: {error.strerror}"
 
 
 def _is_release(path: Path) -> bool:

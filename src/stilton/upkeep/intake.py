@@ -6,6 +6,7 @@ hash (`folders`: bandersnatch) is taken whatever its archive looks like, as anot
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -38,8 +39,9 @@ from stilton.upkeep.telling import Telling
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """A file that is a blob, and the metadata keys of its release."""
+    """A file that is a blob, and the metadata keys of its release. `source`: where it was."""
 
+    source: Path
     file: StageFile
     keys: dict[str, Any]
 
@@ -88,6 +90,8 @@ class Intake:
         self._tell.line(f"{found.layout}: {len(found.files)} release files for {self._stage}")
         if found.overlooked:
             self._tell.notice(f"{found.overlooked} other files are not looked at")
+        if not found.files and not found.left_out:
+            self._tell.notice("nothing to add: is it the right folder, and the right --layout?")
         self._tell.begin("importing files", len(found.files))
         pool = ThreadPoolExecutor(THREADS, "import")
         try:
@@ -115,7 +119,7 @@ class Intake:
         try:
             return self._ready(loose)
         except (BadArchive, BadName, Invalid, Missing) as error:
-            text = str(error)
+            text = error.why if isinstance(error, BadArchive) else str(error)
             return text if str(loose.path) in text else f"{loose.path}: {text}"
 
     def _ready(self, loose: Loose) -> Ready:
@@ -143,7 +147,7 @@ class Intake:
             yanked=loose.yanked,
             log=[publishing.entry("upload", rows.IMPORTER, uploaded_at, dst=self._stage)],
         )
-        return Ready(file, {"name": project, **keys})
+        return Ready(loose.path, file, {"name": project, **keys})
 
     def _put(self, tx: Transaction, found: Found, ready: list[Ready]) -> list[Verdict | str]:
         outcome = [self._put_one(tx, one) for one in ready]
@@ -156,11 +160,11 @@ class Intake:
         file = one.file
         named = stages.namesakes(tx.sql, self._stage, file.project, file.version, file.filename)
         if any(other.gone_at is None and other.digest != file.digest for other in named):
-            return f"{file.filename} is on {self._stage} already with other content: remove one of them"
+            return f"{one.source}: {file.filename} is on {self._stage} already with other content: remove one of them"
         try:
             return shelf.put(tx, self._stage, file, one.keys, blobs=self._blobs, now=self._now())
         except Conflict as error:
-            return str(error)
+            return f"{one.source}: {error}"
 
 
 def _created(tx: Transaction, user: str, own: str, *, create: bool) -> Index:
