@@ -21,6 +21,7 @@ from stilton.upkeep.exports import MARKER
 from tests.support.builders import a_wheel, an_sdist
 from tests.support.deadline import until
 from tests.support.mounts import mounted, small_disk
+from tests.support.privilege import as_anybody, needs_a_reader
 from tests.support.server import BIN, a_server, clean_env, run
 from tests.upkeep.dumps import (
     DEV,
@@ -157,6 +158,41 @@ def test_a_folder_with_something_in_it_is_refused_and_left_alone(tmp_path: Path)
     assert done.status == 1
     assert done.err == f"fatal: export directory {tmp_path / 'dump'} must not exist or be empty\n"
     assert tree(tmp_path / "dump") == {"mine": b"x"}
+
+
+@pytest.mark.parametrize("place", ["dump", "blobs/dump"])
+def test_a_dump_is_not_written_into_the_server_s_own_folder(tmp_path: Path, place: str) -> None:
+    server = a_filled_server(tmp_path)
+
+    done = do_export(server, server / place)
+
+    assert done.status == 1
+    assert f"{server / place} is in {(server / place).parent}, a server's folder:" in done.err
+    assert "a dump there would be lost with it. Name a folder elsewhere" in done.err
+    assert not (server / place).exists()
+
+
+def test_indexes_that_only_some_may_read_are_told_because_devpi_shows_them_to_everybody(tmp_path: Path) -> None:
+    open_to = {"ann/some": ["ann"], "ann/all": ["ann", ":ANONYMOUS:"], "ann/nobody": []}
+    indexes = {name: a_stage(acl_pkg_read=readers) for name, readers in open_to.items()}
+    server = a_filled_server(tmp_path, ADump(indexes={DEV: a_stage(), **indexes}))
+
+    done = do_export(server, tmp_path / "dump")
+
+    assert done.err == "notice: a devpi-server that takes the dump lets everybody read ann/nobody, ann/some\n"
+
+
+@needs_a_reader
+def test_a_blob_that_this_user_may_not_read_is_told_as_such(tmp_path: Path) -> None:
+    server = a_filled_server(tmp_path)
+    place = ServerDir(server).blobs.path(WHEEL.sha256)
+    place.chmod(0)
+
+    done = run(*as_anybody("devpi-export", "--serverdir", str(server), str(tmp_path / "dump")))
+
+    assert done.returncode == 1
+    assert f"fatal: The file at {place} cannot be read: Permission denied. It is ann/dev/pkg/1.0/" in done.stderr
+    assert not (tmp_path / "dump" / "dataindex.json").exists()
 
 
 def test_a_finished_dump_is_not_written_over(tmp_path: Path) -> None:
@@ -303,6 +339,7 @@ def test_a_full_disk_is_said_as_such_and_there_is_no_dump(tmp_path: Path) -> Non
     full = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, check=False, env=clean_env())
 
     assert full.returncode == 1
+    assert f"the disk of {tmp_path / 'dump'} did not take {big.filename}" in full.stderr
     assert "run the same command again" in full.stderr
     assert "Traceback" not in full.stderr
     assert [path for path in tree(tmp_path / "dump") if path not in (MARKER, TRAIL)] == []

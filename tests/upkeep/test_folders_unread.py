@@ -1,21 +1,16 @@
 """`devpi-import --index`: what cannot be read in a folder is listed, never gone past; what is no such folder is told."""
 
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.support.builders import a_wheel
-from tests.support.server import BIN, run
+from tests.support.privilege import as_anybody, needs_a_reader
+from tests.support.server import run
 from tests.upkeep.dumps import DEV, WHEEL, ADump, a_stage, do_import, files_in
 
 OTHER = a_wheel("other", "1.0")
-SETPRIV = shutil.which("setpriv")
-NO_PRIVILEGE = ("--bounding-set", "-dac_override,-dac_read_search", "--inh-caps", "-dac_override,-dac_read_search")
-"""Root reads everything, unless this is taken from him."""
-needs_a_reader = pytest.mark.skipif(os.geteuid() == 0 and SETPRIV is None, reason="root reads everything: no setpriv")
 
 
 @pytest.fixture
@@ -47,12 +42,7 @@ def mirror(tmp_path: Path) -> Path:
 
 
 def add_as_anybody(server: Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    """By a process that the modes of files and folders are true for."""
-    command = ("devpi-import", "--serverdir", str(server), "--index", DEV, str(folder))
-    if os.geteuid() != 0:
-        return run(*command)
-    assert SETPRIV is not None
-    return run(SETPRIV, *NO_PRIVILEGE, str(BIN / command[0]), *command[1:])
+    return run(*as_anybody("devpi-import", "--serverdir", str(server), "--index", DEV, str(folder)))
 
 
 def names(server: Path) -> set[str]:

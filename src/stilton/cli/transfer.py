@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stilton.cli.options import CONTEXT, configfile_option, first_data_option, options, run, settled, version
-from stilton.domain.errors import SetupError, StorageTrouble
+from stilton.domain.errors import SetupError, StorageFull, StorageTrouble
 
 if TYPE_CHECKING:
     from stilton.db.database import Transaction
@@ -54,7 +54,7 @@ def import_(configfile: str | None, folder: Path, **flags: Any) -> None:  # noqa
             listed = "\n".join(f"  {text}" for text in left_out)
             raise SetupError(f"{len(left_out)} could not be imported, everything else was:\n{listed}")
 
-    run(lambda: _said(work, "what is there is not copied again"))
+    run(lambda: _said(work, "the server's disk", "what is there is not copied again"))
 
 
 @click.command(
@@ -79,15 +79,18 @@ def export(configfile: str | None, folder: Path, **flags: Any) -> None:  # noqa:
             tell=Teller(),
         )  # fmt: skip
 
-    run(lambda: _said(work, "what is there and whole is not copied again"))
+    run(lambda: _said(work, f"the disk of {folder}", "what is there and whole is not copied again"))
 
 
-def _said(work: Callable[[], None], again: str) -> None:
+def _said(work: Callable[[], None], disk: str, again: str) -> None:
     """A disk that is full, or a person who wants it to stop, is no reason to begin anew. Raises SetupError."""
     try:
         work()
     except StorageTrouble as error:
-        raise SetupError(f"{error}.\nMake room and run the same command again: {again}.") from error
+        what = "Make room" if isinstance(error, StorageFull) else "Make room, or repair that,"
+        raise SetupError(
+            f"{disk} did not take {error.what}: {error.why}.\n{what} and run the same command again: {again}."
+        ) from error
     except KeyboardInterrupt:
         click.echo(f"interrupted; run the same command again to go on: {again}", err=True)
         raise

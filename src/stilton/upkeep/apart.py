@@ -13,12 +13,12 @@ MARK = ".serverversion"
 """What every server's folder has, devpi-server's too (`serverdir`)."""
 
 
-def check_backup(folder: Path, serverdir: Path) -> None:
+def check_backup(folder: Path, serverdir: Path, *, what: str = "backup") -> None:
     """Raises SetupError when `folder` is no place for backups of `serverdir`. Neither has to exist."""
     for outer in _upwards(folder):
         if (outer / MARK).exists() or any(_is_same(outer, ours) for ours in (serverdir, serverdir / "blobs")):
             raise SetupError(
-                f"{folder} is in {outer}, a server's folder: a backup there would be lost with it. "
+                f"{folder} is in {outer}, a server's folder: a {what} there would be lost with it. "
                 "Name a folder elsewhere, best on another disk."
             )
     check_restore(folder, serverdir)

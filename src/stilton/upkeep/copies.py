@@ -113,6 +113,8 @@ def give(blob: Path, target: Path, digest: str, *, link: bool) -> bool:
     except FileNotFoundError:
         raise Missing(f"The file at {blob} is missing.") from None
     except OSError as error:
+        if error.filename == str(blob):
+            raise Missing(f"The file at {blob} cannot be read: {error.strerror}.") from error
         raise trouble(error, target.name) from error
     finally:
         temporary.unlink(missing_ok=True)

@@ -17,10 +17,11 @@ from sqlalchemy import Engine
 from stilton.db import migrate, upkeep
 from stilton.db.database import connect
 from stilton.domain.errors import Invalid, Missing, SetupError
+from stilton.domain.indexes import EVERYBODY
 from stilton.domain.names import IndexName
 from stilton.serverdir import ServerDir
-from stilton.upkeep import copies, dump, space, stocktaking, trail
-from stilton.upkeep.dump import Dump
+from stilton.upkeep import apart, copies, dump, space, stocktaking, trail
+from stilton.upkeep.dump import Dump, DumpedIndex
 from stilton.upkeep.stocktaking import Shipment, Stocktaking
 from stilton.upkeep.telling import Telling
 
@@ -34,6 +35,8 @@ def export(serverdir: Path, folder: Path, *, mirrored: bool, link: bool, tell: T
     """Write the dump. `mirrored`: also what mirrors hold; `link`: by hard links. Raises SetupError, StorageTrouble."""
     place = _opened(serverdir)
     try:
+        _check_free(folder)
+        apart.check_backup(folder, place.path, what="dump")
         _claim(folder, tell)
         engine = connect(place.database)
         try:
@@ -68,6 +71,8 @@ class _Export:
         """Raises SetupError, StorageTrouble."""
         for user in found.dump.users:
             self._tell.line(f"dumped user {user!r}")
+        if private := [name for name, index in found.dump.indexes.items() if _is_private(index)]:
+            self._tell.notice(f"a devpi-server that takes the dump lets everybody read {', '.join(private)}")
         self._tell.begin("exporting files", sum(map(len, found.shipments.values())))
         pool = ThreadPoolExecutor(THREADS, "export")
         try:
@@ -137,10 +142,14 @@ def _opened(serverdir: Path) -> ServerDir:
     return place
 
 
-def _claim(folder: Path, tell: Telling) -> None:
+def _check_free(folder: Path) -> None:
     """Raises SetupError when the folder holds something that is no unfinished export; OSError."""
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / MARKER).exists())):
         raise SetupError(f"export directory {folder} must not exist or be empty")
+
+
+def _claim(folder: Path, tell: Telling) -> None:
+    """Raises OSError."""
     if (folder / MARKER).exists():
         tell.notice("an export to this folder was interrupted: going on with it")
         (folder / dump.INDEX_NAME).unlink(missing_ok=True)
@@ -159,6 +168,11 @@ def _needed_bytes(found: Stocktaking, folder: Path, place: ServerDir) -> int:
             if not (folder / shipment.relpath).exists():
                 sizes += place.blobs.path(shipment.digest).stat().st_size
     return sizes
+
+
+def _is_private(index: DumpedIndex) -> bool:
+    """Whether only some may read it. devpi keeps `acl_pkg_read`, and does not know what it means."""
+    return set(index.indexconfig.get("acl_pkg_read", EVERYBODY)).isdisjoint(EVERYBODY)
 
 
 def _without(document: Dump, gone: set[str]) -> Dump:
