@@ -870,6 +870,24 @@ def test_a_pipe_in_a_dump_is_not_waited_for(tmp_path: Path) -> None:
     assert f"The file at {place} is no regular file." in done.err
 
 
+@pytest.mark.parametrize("command", ["devpi-server", "devpi-export", "devpi-fsck", "devpi-import"])
+def test_of_an_unfinished_import_every_command_says_how_to_end_it(tmp_path: Path, command: str) -> None:
+    dump, _ = damaged(tmp_path, "missing")
+    server = tmp_path / "server"
+    do_import(server, dump)
+    (tmp_path / "files").mkdir()
+    more = {
+        "devpi-export": [str(tmp_path / "out")],
+        "devpi-import": ["--index", DEV, str(tmp_path / "files")],
+    }  # fmt: skip
+
+    done = run(command, "--serverdir", str(server), *more.get(command, []))
+
+    assert done.returncode == 1
+    assert "not done: if it was interrupted, run the same command again to end it" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_no_server_is_made_over_an_unfinished_import(tmp_path: Path) -> None:
     dump, _ = damaged(tmp_path, "missing")
     do_import(tmp_path / "server", dump)
