@@ -21,9 +21,10 @@ WHEEL = a_wheel("hello-pkg", "1.0", requires=("dep",))
 AGAIN = a_wheel("hello-pkg", "1.0", payload=b"again")
 SDIST = an_sdist("hello-pkg", "1.0")
 OTHER = a_wheel("Other.Pkg", "2.0rc1")
+ODD_VERSIONS = ("2!1.0+local.1", "1.0.dev3", "2020.05.01", "1.0.post2")
 DEP = a_wheel("dep", "1.0")
 PAGES = ("/", "/ann/base", "/ann/dev", *(
-    f"/ann/{index}/{project}" for index in ("base", "dev") for project in ("hello-pkg", "other-pkg", "only-registered")
+    f"/ann/{index}/{project}" for index in ("base", "dev") for project in ("hello-pkg", "other-pkg", "only-registered", "odd")
 ))  # fmt: skip
 """What is compared."""
 FRESH = b"""\
@@ -63,13 +64,17 @@ def fill(yard: Yard, docs: bytes) -> None:
     upload(server, "ann/dev", OTHER, "Other.Pkg", "2.0rc1")
     post(server, "ann/dev", a_form({":action": "doc_upload", "name": "hello-pkg", "version": "1.0"}, "x.zip", docs))
     post(server, "ann/dev", a_form({":action": "submit", "name": "only-registered", "version": "0.1"}))
+    for version in ODD_VERSIONS:
+        upload(server, "ann/dev", a_wheel("odd", version), "odd", version, description="# Hällo", author="Ä")
+        post(server, "ann/dev", a_form({":action": "doc_upload", "name": "odd", "version": version}, "x.zip", docs))
     result = json.dumps({"testenvs": {"py": {"test": []}}}).encode()
     tested = server.send("POST", f"/ann/dev/{WHEEL.path}", result, authorization=basic("bob"))
+    again = server.send("POST", f"/ann/dev/{a_wheel('odd', ODD_VERSIONS[0]).path}", result, authorization=basic("bob"))
     push = json.dumps({"name": "hello-pkg", "version": "1.0", "targetindex": "ann/base"}).encode()
     pushed = server.send("POST", "/ann/dev", push, authorization=basic("ann"))
     upload(server, "ann/dev", AGAIN, "hello-pkg", "1.0")
     mirrored = server.get("/root/pypi/+simple/dep/")[0], server.get(f"/root/pypi/{DEP.path}")[0]
-    assert (tested[0], pushed[0], *mirrored) == (200, 200, 200, 200)
+    assert (tested[0], again[0], pushed[0], *mirrored) == (200, 200, 200, 200, 200)
 
 
 def said(server: Server) -> dict[str, Any]:
