@@ -112,8 +112,11 @@ def _dump(serverdir: Path, folder: Path, flags: dict[str, Any]) -> list[str]:
         text = reading.text(folder)
         staging.expect(reading.identity(text))
         tell.line(f"reading json: {folder / INDEX_NAME}")
+        source = reading.read(folder, text)
+        # It may be a gigabyte, and the import takes hours.
+        del text
         wanted = imports.plan(
-            reading.read(folder, text), setup.bounded_hash,
+            source, setup.bounded_hash,
             skipped=frozenset(flags["skip_import_type"]), keep_going=flags["keep_going"], tell=tell,
         )  # fmt: skip
         if not flags["hard_links"]:
