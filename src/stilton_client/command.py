@@ -119,6 +119,8 @@ def _failure(error: Exception) -> Failure:
         return error
     if isinstance(error, OSError):
         return Failure(f"{error.filename or 'the output'} cannot be used: {error.strerror or error}")
+    if isinstance(error, RuntimeError) and "home directory" in str(error):  # pathlib has no exception of its own for it
+        return Failure("this user has no home folder", "Name one: HOME=/some/folder devpi …")
     return Failure(
         f"internal error: {type(error).__name__}: {error}",
         "This is a fault of devpi's client. Run it again with --debug and report what it prints.",

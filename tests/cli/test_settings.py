@@ -1,8 +1,6 @@
 """Settings at the start of the commands: nothing is made before everything is checked, and nothing odd stays unsaid."""
 
 import json
-import os
-import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +9,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from tests.cli.test_init import contents, pwhash_of_root
+from tests.support import privilege
 from tests.support.server import BIN, a_server, run
 from tests.support.world import make_serverdir
 
@@ -255,19 +254,8 @@ def test_a_host_that_is_none_of_ours_is_refused_with_what_to_do(tmp_path: Path, 
 
 @pytest.fixture
 def homeless(tmp_path: Path) -> Callable[[str], Path]:
-    """Makes commands that run one of ours as a user without name or home, who may read and write everything here."""
-    if os.geteuid() != 0 or shutil.which("setpriv") is None:
-        pytest.skip("only root can become another user")
-    rights = "+dac_override,+dac_read_search"
-    become = f"setpriv --reuid 54321 --regid 54321 --clear-groups --inh-caps={rights} --ambient-caps={rights}"
-
-    def script(command: str) -> Path:
-        path = tmp_path / f"homeless-{command}"
-        path.write_text(f'#!/bin/sh\nexec {become} env -u HOME -u XDG_CONFIG_HOME "{BIN / command}" "$@"\n')
-        path.chmod(0o755)
-        return path
-
-    return script
+    """Makes commands of ours that run as a user without name or home."""
+    return lambda command: privilege.homeless(tmp_path / f"homeless-{command}", BIN / command)
 
 
 def test_a_user_without_a_home_makes_and_serves_data(tmp_path: Path, homeless: Callable[[str], Path]) -> None:

@@ -15,6 +15,7 @@ import pytest
 import stilton
 import stilton_client
 from stilton_client.main import COMMANDS
+from tests.support import privilege
 from tests.support.devpi import OURS, Client
 from tests.support.publish import PASSWORD
 from tests.support.server import clean_env
@@ -51,6 +52,15 @@ def on_a_terminal(devpi: Client, *arguments: str, **env: str) -> tuple[int, str]
 def test_the_version_is_this_project_s() -> None:
     assert stilton_client.__version__ == stilton.__version__
     assert ours("--version", HOME="/nonexistent").stdout == f"devpi-client {stilton.__version__} (stilton)\n"
+
+
+def test_a_user_without_a_home_is_told_what_to_do(tmp_path: Path) -> None:
+    command = privilege.homeless(tmp_path / "homeless", OURS)
+
+    done = subprocess.run([command, "use"], capture_output=True, text=True, timeout=30, check=False, env=clean_env())
+
+    assert done.returncode == 1
+    assert done.stderr == "this user has no home folder\nName one: HOME=/some/folder devpi …\n"
 
 
 def test_the_versions_of_the_server_in_use_are_shown(devpi: Client) -> None:

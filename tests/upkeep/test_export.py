@@ -3,6 +3,7 @@
 import contextlib
 import json
 import signal
+import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,6 +81,17 @@ def everything(serverdir: Path) -> dict[str, Any]:
             "held": inventory.cached_of(connection, PYPI),
             "pins": [(pin.path, pin.reason) for pin in pins.of_mirror(connection, PYPI)],
         }
+
+
+def test_nobody_else_reads_a_dump_which_has_the_hashes_of_passwords(tmp_path: Path) -> None:
+    server = a_filled_server(tmp_path)
+    (tmp_path / "there").mkdir(mode=0o755)
+
+    for name in ("made", "there"):
+        assert do_export(server, tmp_path / name).status == 0
+
+    assert stat.S_IMODE((tmp_path / "made").stat().st_mode) == 0o700
+    assert stat.S_IMODE((tmp_path / "there" / "dataindex.json").stat().st_mode) == 0o600
 
 
 def test_the_layout_is_devpis(tmp_path: Path) -> None:

@@ -126,6 +126,9 @@ class _Export:
         text = dump.written(document)
         self._tell.line(f"writing {dump.INDEX_NAME}, length {len(text)}")
         temporary = self._folder / f"{dump.INDEX_NAME}.part"
+        # It has the hashes of passwords.
+        temporary.unlink(missing_ok=True)
+        temporary.touch(mode=0o600)
         with temporary.open("wb") as file:
             file.write(text)
         # Files were not synced one by one; this syncs all of them before the dump counts as one.
@@ -155,7 +158,7 @@ def _claim(folder: Path, tell: Telling) -> None:
         (folder / dump.INDEX_NAME).unlink(missing_ok=True)
     elif not folder.exists():
         tell.line(f"creating {folder}")
-        folder.mkdir(parents=True)
+        folder.mkdir(mode=0o700, parents=True)
     (folder / MARKER).touch()
 
 
