@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from stilton import logs
 from stilton.accounts.audit import AuditLog
+from stilton.accounts.concerns import Concerns
 from stilton.accounts.indexes import IndexAdmin
 from stilton.accounts.login import Login
 from stilton.accounts.users import Users
@@ -29,10 +30,10 @@ from stilton.config import Config
 from stilton.db import mirrors
 from stilton.db.database import Database
 from stilton.domain import permission
-from stilton.domain.errors import Busy, Damaged, StiltonError, StorageTrouble
+from stilton.domain.errors import Damaged, StiltonError, StorageTrouble
 from stilton.domain.indexes import MirrorConfig
 from stilton.domain.names import IndexName, ProjectName
-from stilton.domain.permission import ROOT, Policy
+from stilton.domain.permission import Policy
 from stilton.metrics import Metrics
 from stilton.mirror.mirror import Mirror, Options
 from stilton.publish.curate import Curation
@@ -70,7 +71,7 @@ from stilton.web.wall import Wall
 log = logging.getLogger(__name__)
 
 HOUSEKEEPING_S = 0.1
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 SWITCH_S = 0.0005
 THREADS = 12
 PUBLISH_S = 1.0
@@ -97,8 +98,6 @@ class App:
         self._now = now
         self._write_access = logs.access(config)
         self._front: Front | None = None
-        self._warnings: list[str] = []
-        self._root_changed = True
         self._looking: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -143,6 +142,7 @@ class App:
         policy = permission.policy(config.restrict_modify, require_login=config.require_login)
         self.login = login = Login(db, self._secret, self._now)
         users = Users(db, login, policy, self._now)
+        self.concerns = Concerns(login, users, config.restrict_modify, is_reached=_is_reached(config))
         self.indexes = indexes = Indexes(
             db, mirror, policy, cache_expiry_s=config.mirror_cache_expiry, internal_networks=config.internal_networks
         )
@@ -173,13 +173,12 @@ class App:
     def _forget(self, entities: list[str]) -> None:
         """What was made from these is not right any more (`domain.changes`)."""
         for entity in entities:
+            self.concerns.noticed(entity)
             kind, _, name = entity.partition(":")
             if kind == "index":
                 self.indexes.forget()
                 self.pages.forget_all()
                 self.files.forget_all()
-            elif entity == f"user:{ROOT}":
-                self._root_changed = True
             elif kind == "project":
                 index, _, project = name.rpartition("/")
                 self.pages.forget(ProjectName(project))
@@ -283,31 +282,13 @@ class App:
                 return
 
     def _all_warnings(self) -> list[str]:
-        return [*self._warnings, *filter(None, (self.space.warning(), self.alarm.warning()))]
+        return [*self.concerns.texts, *filter(None, (self.space.warning(), self.alarm.warning()))]
 
-    async def _look_at_root(self) -> None:
-        """An empty password of root is devpi's default, and everybody's who can reach this server."""
-        self._root_changed = False
+    async def _look_at_users(self) -> None:
         try:
-            empty = await self.login.has_empty_password(ROOT)
-        except Busy:
-            self._root_changed = True  # later
-            return
+            await self.concerns.look()
         except Damaged as error:
             self.alarm.raised(error)
-            return
-        if not empty:
-            self._warnings = []
-            return
-        beyond = self.config.host not in LOOPBACK
-        text = "User root has an empty password" + (
-            ", and this server listens beyond this machine: everybody who reaches it is its administrator."
-            if beyond
-            else "."
-        )
-        if text not in self._warnings:
-            log.warning("%s Set one: devpi login root --password ''; devpi user -m root password=…", text)
-        self._warnings = [text]
 
     async def _keep_house(self) -> None:
         """Write the access log in batches, publish numbers, notice other workers' commits."""
@@ -316,8 +297,8 @@ class App:
             await asyncio.sleep(HOUSEKEEPING_S)
             self._flush()
             self._look_at_parent()
-            if self._root_changed and (self._looking is None or self._looking.done()):
-                self._looking = asyncio.ensure_future(self._look_at_root())
+            if self.concerns.is_due and (self._looking is None or self._looking.done()):
+                self._looking = asyncio.ensure_future(self._look_at_users())
             try:
                 self.db.news()
                 if time.monotonic() - published_at > PUBLISH_S and self.config.workers > 1:
@@ -338,3 +319,9 @@ class App:
 
     def _flush(self) -> None:
         self._write_access(self._access.take())
+
+
+def _is_reached(config: Config) -> bool:
+    """Whether other machines reach this server, by itself or by what stands in front of it."""
+    hosts = {address.rpartition(":")[0].strip("[]") for address in config.listen} or {config.host}
+    return config.outside_url is not None or not hosts <= LOOPBACK

@@ -616,3 +616,32 @@ async def test_somebody_alone_may_be_named_though_he_has_to_be_made_first(world:
     made = await world.client.send("PUT", "/new", {"password": "x"}, **root(world))
 
     assert (refused.status, made.status) == (401, 201)
+
+
+async def test_an_administrator_who_does_not_exist_is_complained_about_until_he_does(world: World) -> None:
+    await world.restart(restrict_modify="root,boss,:group")
+
+    complaint = await warnings(world, some=True)
+    made = await world.client.send("PUT", "/boss", {"password": "x"}, **root(world))
+
+    assert complaint == ["--restrict-modify names 'boss', who is no user here."]
+    assert made.status == 201
+    assert await warnings(world, some=False) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_reached"),
+    [
+        ({}, False), ({"host": "::1"}, False), ({"listen": "127.0.0.1:1,[::1]:2"}, False), ({"host": "0.0.0.0"}, True),
+        ({"listen": "localhost:1,*:2"}, True), ({"outside_url": "https://packages.example.com"}, True),
+    ],
+)  # fmt: skip
+async def test_an_empty_password_is_worse_where_others_reach_the_server(
+    world: World, settings: dict[str, str], *, is_reached: bool
+) -> None:
+    assert (await change_password(world, "root", "", **root(world))).status == 200
+    await world.restart(**settings)
+
+    (complaint,) = await warnings(world, some=True)
+
+    assert ("reached from other machines" in complaint) is is_reached
