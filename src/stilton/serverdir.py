@@ -216,7 +216,8 @@ class ServerDir:
         advice = "."
         if isinstance(error, PermissionError):
             # One file of another user's is enough.
-            advice = f" ({error.filename}). {migrate.WHOSE}" if error.filename else f". {migrate.WHOSE}"
+            named = f" ({error.filename})" if error.filename and str(error.filename) != str(self.path) else ""
+            advice = f"{named}. {migrate.WHOSE}"
         return SetupError(f"The folder {self.path} cannot be {done}: {error.strerror}{advice}")
 
     def _migrate(self) -> None:

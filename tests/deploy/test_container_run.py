@@ -176,7 +176,7 @@ def test_a_folder_that_is_not_the_users_is_refused_with_a_word(engine: Engine, t
     told = engine.call("run", *arguments)
 
     assert told.returncode == 1
-    assert "The folder /data/server cannot be written: Permission denied." in told.stderr
+    assert "The folder /data/server cannot be written: Permission denied. Is this the user" in told.stderr
     assert list(folder.iterdir()) == []
 
 

@@ -337,7 +337,7 @@ def test_nginx_finds_no_fault_with_odd_values(tmp_path: Path, file: str) -> None
     for number, settings in enumerate(given):
         place = tmp_path / str(number)
         cache = str(place / "ca che;")
-        genconfig.write(genconfig.texts(a_config(**settings), nginx_cache=cache), place)
+        genconfig.write(genconfig.texts(a_config(**settings), None, genconfig.Front(cache)), place)
         (place / "nginx.conf").write_text(f"pid {place}/pid;\nevents {{}}\nhttp {{ include {file}; }}\n")
         command = [nginx, "-t", "-q", "-e", "stderr", "-p", str(place), "-c", str(place / "nginx.conf")]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

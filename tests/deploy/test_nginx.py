@@ -511,3 +511,33 @@ def test_a_page_made_for_one_client_is_given_to_no_other(caching: Site) -> None:
 
     assert json.loads(absolute[2])["files"][0]["url"].startswith(f"http://127.0.0.1:{caching.nginx.port}/")
     assert json.loads(usual[2])["files"][0]["url"].startswith("../../+f/")
+
+
+# -- too many requests ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["nginx-devpi.conf", "nginx-devpi-caching.conf"])
+def test_one_address_gets_no_more_than_its_rate_and_is_told_when_to_come_back(
+    program: Path, tmp_path: Path, name: str
+) -> None:
+    make_serverdir(tmp_path / "server", "http://127.0.0.1:9/simple/")
+    with (
+        a_server(tmp_path / "server") as server,
+        an_nginx(
+            program, tmp_path / "front", name, "", "--serverdir", str(tmp_path / "server"), "--port", str(server.port),
+            "--nginx-rate", "1",
+        ) as nginx,
+    ):  # fmt: skip
+        answers = [nginx.get("/+health") for _ in range(100)]
+        seen = server.log().count("GET /+health 200")
+
+    refused = [answer for answer in answers if answer[0] != 200]
+    assert 0 < len(refused) < 100
+    assert {status for status, _, _ in refused} == {429}
+    assert {headers["retry-after"] for _, headers, _ in refused} == {"1"}
+    assert all(b"--nginx-rate" in body for _, _, body in refused)
+    assert seen < 100
+
+
+def test_without_a_rate_nobody_is_refused(site: Site) -> None:
+    assert {site.nginx.get("/+health")[0] for _ in range(100)} == {200}

@@ -27,6 +27,13 @@ CACHE = "/var/cache/nginx-devpi"
 EXAMPLE = "Example: devpi-gen-config -c /etc/devpi/devpi-server.yml --x-accel-redirect"
 
 
+class Front(msgspec.Struct, frozen=True):
+    """What nginx's files say beside the server's settings. `rate`: requests a second from one address; None: any."""
+
+    cache: str = CACHE
+    rate: int | None = None
+
+
 class _Text(string.Template):
     """`@{name}` is replaced, `@@` is an at sign: dollars and percent signs are what these files are made of."""
 
@@ -36,16 +43,22 @@ class _Text(string.Template):
 @click.command(context_settings=CONTEXT, epilog=EXAMPLE)
 @configfile_option
 @click.option("--nginx-cache", default=CACHE, metavar="PATH", help=f"folder of nginx-devpi-caching.conf  [{CACHE}]")
+@click.option(
+    "--nginx-rate",
+    type=click.IntRange(1, 100_000),
+    metavar="N",
+    help="requests a second that nginx takes from one address, ten times as many at once; above: 429  [no limit]",
+)
 @options()
 @version
-def gen_config(configfile: str | None, nginx_cache: str, **flags: Any) -> None:  # noqa: ANN401
+def gen_config(configfile: str | None, nginx_cache: str, nginx_rate: int | None, **flags: Any) -> None:  # noqa: ANN401
     """Write files for nginx, systemd, supervisor, launchd and cron into ./gen-config, for these options."""
-    run(lambda: generate(settled(configfile, flags), configfile, nginx_cache=nginx_cache))
+    run(lambda: generate(settled(configfile, flags), configfile, Front(nginx_cache, nginx_rate)))
 
 
-def generate(settings: Config, configfile: str | None = None, *, nginx_cache: str = CACHE) -> None:
+def generate(settings: Config, configfile: str | None = None, front: Front | None = None) -> None:
     """Write all files that can be written into ./gen-config, and say so. Raises SetupError, at last for the others."""
-    made = texts(settings, configfile, nginx_cache=nginx_cache)
+    made = texts(settings, configfile, front)
     for line in write(made, Path(FOLDER)):
         click.echo(line)
     for text in _advice(settings, configfile):
@@ -79,11 +92,11 @@ def write(made: Made, folder: Path) -> list[str]:
     return wrote + [f"{folder / name} of an earlier run is {old} now" for name, old in away.items()]
 
 
-def texts(settings: Config, configfile: str | None = None, *, nginx_cache: str = CACHE) -> Made:
+def texts(settings: Config, configfile: str | None = None, front: Front | None = None) -> Made:
     """What the files say. Raises SetupError for values that no file can hold."""
     files: dict[str, bytes] = {}
     left_out: dict[str, str] = {}
-    for name, make in _makers(settings, configfile, nginx_cache).items():
+    for name, make in _makers(settings, configfile, front or Front()).items():
         try:
             files[name] = make()
         except SetupError as error:
@@ -91,7 +104,7 @@ def texts(settings: Config, configfile: str | None = None, *, nginx_cache: str =
     return Made(files, left_out)
 
 
-def _makers(settings: Config, configfile: str | None, nginx_cache: str) -> dict[str, Callable[[], bytes]]:
+def _makers(settings: Config, configfile: str | None, front: Front) -> dict[str, Callable[[], bytes]]:
     command = services.command(settings, configfile)
     quoting.check(*command)
     known = {"version": __version__, "stop_s": services.stop_s(settings), "user": services.owner(settings.serverdir)}
@@ -100,13 +113,13 @@ def _makers(settings: Config, configfile: str | None, nginx_cache: str) -> dict[
         return lambda: _filled(name, {**known, **values()})
 
     def nginx() -> dict[str, str]:
-        return services.for_nginx(settings)
+        return services.for_nginx(settings, front.rate)
 
     kinds: dict[str, Callable[[], dict[str, str]]] = {
         "crontab": lambda: {"command": quoting.cron(command)},
         "launchd-macos.txt": lambda: {"log": str(services.macos_log())},
         "nginx-devpi.conf": lambda: {**nginx(), "blobs": quoting.nginx(str(settings.serverdir / "blobs"))},
-        "nginx-devpi-caching.conf": lambda: {**nginx(), "cache": quoting.nginx(services.absolute(nginx_cache))},
+        "nginx-devpi-caching.conf": lambda: {**nginx(), "cache": quoting.nginx(services.absolute(front.cache))},
         "supervisor-devpi.conf": lambda: {"command": quoting.supervisor(command)},
         "supervisord.conf": dict,
         "devpi.service": lambda: {**units.service(settings), "command": quoting.systemd(command)},

@@ -22,6 +22,19 @@ PATHS = frozenset({"serverdir", "unix-socket", "tls-cert", "tls-key", "secretfil
 """Settings whose value is a path: in a file it must not depend on where a command was typed."""
 FORM_BYTES = 1 << 20
 """What an upload has beside the file, at most."""
+BURST_S = 10
+"""Installers ask for hundreds of pages at once, and then for a while for none."""
+_RATE_ZONE = "limit_req_zone $binary_remote_addr zone=devpi_clients:10m rate={rate}r/s;\n\n"
+_RATE = """
+
+    limit_req zone=devpi_clients burst={burst} nodelay;
+    limit_req_status 429;
+    # pip and uv come back after that.
+    error_page 429 @devpi_slower;
+    location @devpi_slower {{
+        add_header Retry-After 1 always;
+        return 429 "Too many requests from your address, see --nginx-rate of devpi-gen-config.\\n";
+    }}"""
 MARGIN_S = 10
 """After --stop-timeout, until a supervisor loses its patience."""
 ANY_ADDRESS = ("*", "0.0.0.0", "::", "[::]")  # noqa: S104 - compared, not bound
@@ -78,8 +91,8 @@ def stop_s(settings: Config) -> str:
     return f"{int(settings.stop_timeout) + MARGIN_S}"
 
 
-def for_nginx(settings: Config) -> dict[str, str]:
-    """Values of both templates for nginx. Raises SetupError."""
+def for_nginx(settings: Config, rate: int | None) -> dict[str, str]:
+    """Values of both templates for nginx. `rate`: requests a second from one address. Raises SetupError."""
     outside = urlsplit(settings.outside_url or "")
     mount = unquote(outside.path.rstrip("/"))
     port = outside.port if outside.scheme == "http" and outside.port else 80
@@ -93,6 +106,8 @@ def for_nginx(settings: Config) -> dict[str, str]:
         "mount": quoting.nginx(mount),
         "mount_pattern": quoting.nginx(re.escape(mount)),
         "outside": quoting.nginx(settings.outside_url) if settings.outside_url else "$scheme://$http_host",
+        "rate_zone": _RATE_ZONE.format(rate=rate) if rate else "",
+        "rate": _RATE.format(burst=rate * BURST_S) if rate else "",
         "max_body": str(settings.max_request_body_size + FORM_BYTES),
     }
 
