@@ -231,3 +231,20 @@ def test_a_refusal_of_json_is_told_with_what_to_do(devpi: Client) -> None:
         Nothing was changed. The reference of URLs says what each takes.
         [1]
     """)
+
+
+@pytest.mark.parametrize(
+    ("word", "shown"),
+    [
+        ("mirror_url=http://me:hidden-word@upstream.example/simple/", "mirror_url=http://me:****@upstream.example/simple/"),
+        ("mirror_proxy=me:hidden-word@proxy.example:3128", "mirror_proxy=****@proxy.example:3128"),
+        ("title=me@upstream.example", "title=me@upstream.example"),
+    ],
+)  # fmt: skip
+def test_a_login_in_a_value_is_not_shown_when_it_is_set(devpi: Client, word: str, shown: str) -> None:
+    devpi.lines("devpi index -c far type=mirror mirror_url=http://upstream.example/simple/")
+
+    lines = devpi.lines(f"devpi index far '{word}'")
+
+    assert lines[0] == f"/{devpi.me}/far {shown}"
+    assert "hidden-word" not in "\n".join(lines)

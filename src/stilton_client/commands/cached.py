@@ -40,7 +40,8 @@ def cached_(
 ) -> None:
     """List the files that the mirrors behind the index keep, the longest unused first.
 
-    The last use is known to the hour; a file that nobody asked for since it was fetched counts from then.
+    Uses are written once an hour, the last is known to the hour; a file that nobody asked for since it was fetched
+    counts from then.
     A requirement file may have several versions of a project; another server takes them all with
     devpi prime --no-deps --all-files -r FILE.
     """

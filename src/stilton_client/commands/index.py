@@ -10,6 +10,7 @@ from stilton_client.errors import EXIT_USAGE, Failure
 from stilton_client.session import Session
 
 _FIRST = ("type", "bases", "volatile", "acl_upload")
+_WITH_LOGIN = ("mirror_url", "mirror_proxy")
 SERVER_PARSES = "server-keyvalue-parsing"
 
 
@@ -95,15 +96,23 @@ def _modify(session: Session, url: str, words: tuple[str, ...]) -> None:
     path = "/" + url[len(session.root) :].strip("/")
     if _parses(session, url):
         for word in words:
-            session.terminal.info(f"{path} {word}")
+            key, equals, value = word.partition("=")
+            session.terminal.info(f"{path} {key}{equals}{_without_login(key, value)}")
         session.api("PATCH", url, list(words))
     else:
         # devpi-server before 5: no operations, only whole configurations.
         changed = keyvalues.pairs(words)
         for name in sorted(changed):
-            session.terminal.info(f"{path} changing {name}: {changed[name]}")
+            session.terminal.info(f"{path} changing {name}: {_without_login(name, changed[name])}")
         session.api("PATCH", url, {**config, **changed})
     _show(session, without_projects)
+
+
+def _without_login(key: str, value: str) -> str:
+    """What may be shown, and kept in a log of CI, of a value that somebody typed."""
+    if key not in _WITH_LOGIN or "@" not in value:
+        return value
+    return urls.hidden(value) if "://" in value else f"****@{value.rpartition('@')[2]}"
 
 
 def _parses(session: Session, url: str) -> bool:
