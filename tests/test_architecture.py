@@ -66,7 +66,7 @@ PACKAGES: dict[str, set[str]] = {
     "render": {"msgspec"},
     "db": {"alembic", "backports", "compression", "msgspec", "sqlalchemy"},
     "blobs": set(),
-    "upstream": {"aiohttp", "aiohttp_socks", "msgspec", "selectolax"},
+    "upstream": {"aiohttp", "aiohttp_socks", "msgspec", "selectolax", "yarl"},
     "accounts": {"argon2", "distlib", "itsdangerous", "msgspec"},
     "mirror": {"backports", "compression", "msgspec", "packaging"},
     "catalog": {"backports", "compression", "msgspec"},

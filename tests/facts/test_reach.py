@@ -28,6 +28,10 @@ from stilton.domain.reach import Zone
         ("0.0.0.0", Zone.FORBIDDEN),
         ("::", Zone.FORBIDDEN),
         ("100.64.0.1", Zone.FORBIDDEN),
+        ("fec0::1", Zone.PRIVATE),
+        ("64:ff9b:1::7f00:1", Zone.PRIVATE),
+        ("::7f00:1", Zone.FORBIDDEN),
+        ("::ffff:0:7f00:1", Zone.FORBIDDEN),
     ],
 )
 def test_an_address_is_as_close_as_its_network(address: str, zone: Zone) -> None:

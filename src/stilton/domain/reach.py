@@ -11,6 +11,8 @@ import ipaddress
 from collections.abc import Sequence
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# Site-local addresses (RFC 3879), and those of a network's own translator (RFC 8215): what is behind is near.
+_NEAR = (ipaddress.ip_network("fec0::/10"), ipaddress.ip_network("64:ff9b:1::/48"))
 
 
 class Zone(enum.IntEnum):
@@ -29,7 +31,9 @@ def zone(address: str) -> Zone:
         ip = ip.ipv4_mapped or ip.sixtofour or _behind_nat64(ip) or ip
     if ip.is_loopback:
         return Zone.LOOPBACK
-    if ip.is_link_local or ip.is_multicast or ip.is_unspecified or (ip.version == 4 and ip.is_reserved):
+    if any(ip in network for network in _NEAR):
+        return Zone.PRIVATE
+    if ip.is_link_local or ip.is_multicast or ip.is_unspecified or ip.is_reserved:
         return Zone.FORBIDDEN
     if ip.is_global:
         return Zone.GLOBAL

@@ -5,10 +5,10 @@ import ipaddress
 import socket
 import time
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from stilton.domain.errors import UpstreamWrong
 from stilton.domain.proxies import DIRECT, Proxies, is_socks
@@ -30,8 +30,8 @@ class Guard(AbstractResolver):
     `networks`: where the mirror and its own proxy may be. The environment's proxies may be anywhere.
     """
 
-    def __init__(self, mirror_host: str, networks: Sequence[str], proxies: Proxies) -> None:
-        self._mirror_host = mirror_host
+    def __init__(self, mirror_url: str, networks: Sequence[str], proxies: Proxies) -> None:
+        self._mirror_host = mirror_host = _host(mirror_url)
         self._networks = networks
         own = proxies.own if proxies.own != DIRECT else None
         self._chosen = {mirror_host, _host(own)} if own else {mirror_host}
@@ -77,7 +77,7 @@ class Guard(AbstractResolver):
         if host in self._chosen:
             if not may_reach(host, self._networks):
                 raise UpstreamWrong(f"{host} is not a public address: {_ASK}")
-        elif not may_follow(zone(host), await self._limit()):
+        elif not await self._leads_to([host]):
             raise UpstreamWrong(f"pages of {self._mirror_host} must not lead to the address {host}")
 
     async def _check_name(self, host: str) -> None:
@@ -96,11 +96,16 @@ class Guard(AbstractResolver):
             if not allowed:
                 raise NotAllowed(f"{host} is not on a public address: {_ASK}")
             return allowed
-        limit = await self._limit()
-        allowed = [entry for entry in found if may_follow(zone(entry["host"]), limit)]
+        led = await self._leads_to([entry["host"] for entry in found])
+        allowed = [entry for entry in found if entry["host"] in led]
         if not allowed:
             raise NotAllowed(f"{host} has an address that pages of {self._mirror_host} must not lead to")
         return allowed
+
+    async def _leads_to(self, addresses: Sequence[str]) -> list[str]:
+        """Those that pages and redirects may lead to: no closer than the mirror is, nor where it must not be itself."""
+        limit = await self._limit()
+        return [one for one in addresses if may_follow(zone(one), limit) and may_reach(one, self._networks)]
 
     def _is_unknown(self, host: str) -> bool:
         return time.monotonic() < self._unknown.get(host, 0.0)
@@ -125,11 +130,18 @@ class Guard(AbstractResolver):
     ) -> list[ResolveResult]:
         if self._inner is None:
             self._inner = aiohttp.ThreadedResolver()
-        return await self._inner.resolve(host, port, family)
+        try:
+            return await self._inner.resolve(host, port, family)
+        except UnicodeError as error:
+            raise OSError(f"{host} is no name of a host") from error
 
 
 def _host(url: str) -> str:
-    return urlsplit(url).hostname or ""
+    """As the HTTP client reads it, which takes wide digits for an address too. It sends nothing to what is no URL."""
+    try:
+        return URL(url).host or ""
+    except ValueError:
+        return ""
 
 
 def _is_address(host: str) -> bool:

@@ -44,7 +44,7 @@ class Network:
         self._connect_timeout_s = connect_timeout_s
         self._netrc = _netrc()
         proxies = known_proxies(mirror.proxy)
-        self._connections = Connections(Guard(parts.hostname or "", mirror.networks, proxies), proxies)
+        self._connections = Connections(Guard(mirror.url, mirror.networks, proxies), proxies)
 
     @contextlib.asynccontextmanager
     async def request(

@@ -79,7 +79,7 @@ class Publisher:
         login = aiohttp.encode_basic_auth(user, password.reveal())
         headers = {"Authorization": login}
         proxies = known_proxies()
-        guard = Guard(urlsplit(url).hostname or "", self._reach(trusted=trusted), proxies)
+        guard = Guard(url, self._reach(trusted=trusted), proxies)
         try:
             async with contextlib.aclosing(Connections(guard, proxies)) as connections:
                 with _opened(sending.path) as file:
