@@ -7,7 +7,7 @@ import pytest
 
 from bench.ports import free_port
 from stilton.domain.errors import SetupError
-from stilton.domain.proxies import of_environment
+from stilton.domain.proxies import is_listed, of_environment
 from stilton.domain.proxies import proxy as checked
 from tests.support.builders import a_wheel
 from tests.support.proxy import Proxy
@@ -261,3 +261,41 @@ def test_forms_of_a_proxy() -> None:
     assert of_environment({"http": "proxy:1", "no": "a,b", "ftp": "x", "all": ""}) == {"http": "http://proxy:1"}
     with pytest.raises(SetupError, match=r"^ALL_PROXY is"):
         of_environment({"all": "nonsense:x"})
+
+
+@pytest.mark.parametrize(
+    ("place", "no_proxy", "is_there"),
+    [
+        ("10.1.2.3:80", "10.0.0.0/8", True),
+        ("11.1.2.3:80", "10.0.0.0/8", False),
+        ("10.1.2.3:80", "10.1.2.3", True),
+        ("[fd00::7]:443", "fd00::/16", True),
+        ("[::1]:3141", "::1", True),
+        ("[::1]:3141", "[::1]:3141", True),
+        ("[::1]:3142", "[::1]:3141", False),
+        ("near.example:443", "near.example:443", True),
+        ("near.example:443", "near.example:8443", False),
+        ("a.near.example:443", "other, .near.example", True),
+        ("a.near.example:443", "other near.example", True),
+        ("near.example:443", ".near.example", True),
+        ("near.example.:443", "near.example", True),
+        ("linear.example:443", "near.example", False),
+        ("Near.Example:443", "NEAR.example.", True),
+        ("far.example:443", "near.example,*", True),
+        ("far.example:443", ", ,", False),
+        ("far.example:443", "10.0.0.0/99", False),
+    ],
+)
+def test_forms_of_no_proxy(place: str, no_proxy: str, is_there: bool) -> None:
+    assert is_listed(place, no_proxy) is is_there
+
+
+async def test_a_network_of_no_proxy_is_gone_to_without_proxy(
+    world: World, far: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", url(far))
+    monkeypatch.setenv("NO_PROXY", "far.example,127.0.0.0/8")
+    await mirror(world, mirror_url=world.upstream.url)
+
+    assert (await world.client.get(PAGE)).status == 200
+    assert far.asked == []

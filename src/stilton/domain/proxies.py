@@ -4,7 +4,9 @@ The environment's are those that curl and pip read: HTTP_PROXY, HTTPS_PROXY, ALL
 A mirror's own, `mirror_proxy`, comes before them, also for hosts of NO_PROXY; `direct` is none at all.
 """
 
+import re
 from collections.abc import Callable, Mapping
+from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
 import msgspec
@@ -17,12 +19,13 @@ _SOCKS = ("socks5", "socks5h", "socks4", "socks4a")
 _SCHEMES = ("http", "https", *_SOCKS)
 _SOCKS_PORT = 1080
 _READ = ("http", "https", "all")
+_PORTS = {"http": 80, "https": 443}
 
 
 class Proxies(msgspec.Struct, frozen=True):
     """What is known about proxies. `own`: a mirror's. `by_scheme`: the environment's, `all` for the rest.
 
-    `is_excepted(host)`: whether the environment says to go there without (NO_PROXY); `host` may have a port.
+    `is_excepted(place)`: whether the environment says to go there without; `place` is a host with its port.
     """
 
     own: str | None
@@ -35,7 +38,10 @@ class Proxies(msgspec.Struct, frozen=True):
             return None if self.own == DIRECT else self.own
         parts = urlsplit(url)
         found = self.by_scheme.get(parts.scheme) or self.by_scheme.get("all")
-        return None if not found or self.is_excepted(parts.netloc.rpartition("@")[2]) else found
+        place = parts.netloc.rpartition("@")[2]
+        if parts.port is None:
+            place = f"{place.rstrip(':')}:{_PORTS.get(parts.scheme, 0)}"
+        return None if not found or self.is_excepted(place) else found
 
 
 def proxy(text: str, what: str, instead: str = "") -> str:
@@ -58,6 +64,31 @@ def proxy(text: str, what: str, instead: str = "") -> str:
 def of_environment(found: Mapping[str, str]) -> dict[str, str]:
     """Those that count of what the variables say, by the scheme they are for. Raises SetupError."""
     return {scheme: proxy(found[scheme], f"{scheme.upper()}_PROXY") for scheme in _READ if found.get(scheme)}
+
+
+def is_listed(place: str, no_proxy: str) -> bool:
+    """Whether NO_PROXY names `place`, a host with its port.
+
+    Its entries, between commas or blanks, as curl and pip have them:
+    `*` · a domain, with or without a dot before it: that and all below · an address · a network (10.0.0.0/8);
+    with a port (`host:8080`, `[::1]:8080`) that one only.
+    """
+    parts = urlsplit(f"//{place}")
+    host = (parts.hostname or "").rstrip(".")
+    return any(_fits(entry, host, parts.port) for entry in re.split(r"[,\s]+", no_proxy.lower()) if entry)
+
+
+def _fits(entry: str, host: str, port: int | None) -> bool:
+    before, _, digits = entry.rpartition(":")
+    if before and digits.isdecimal() and (":" not in before or before.endswith("]")):
+        if int(digits) != port:
+            return False
+        entry = before
+    name = entry.strip("[].")
+    try:
+        return ip_address(host) in ip_network(name, strict=False)
+    except ValueError:
+        return name == "*" or (bool(name) and f".{host}".endswith(f".{name}"))
 
 
 def is_socks(proxy: str) -> bool:

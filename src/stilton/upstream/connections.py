@@ -17,7 +17,7 @@ import aiohttp_socks
 
 from stilton import __version__
 from stilton.domain.indexes import without_credentials
-from stilton.domain.proxies import Proxies, is_socks, of_environment
+from stilton.domain.proxies import Proxies, is_listed, is_socks, of_environment
 from stilton.upstream.guard import Guard
 
 USER_AGENT = f"stilton/{__version__} (py{sys.version_info[0]}.{sys.version_info[1]}; {sys.platform})"
@@ -30,7 +30,13 @@ _SOCKS_ERRORS = (aiohttp_socks.ProxyError, aiohttp_socks.ProxyConnectionError, a
 
 def known_proxies(own: str | None = None) -> Proxies:
     """The environment's. `own`: a mirror's. Raises SetupError for a variable that names none."""
-    return Proxies(own, of_environment(urllib.request.getproxies()), _is_excepted)
+    found = urllib.request.getproxies()
+    # The second: what the system's own settings say, on those systems that have some.
+    return Proxies(
+        own,
+        of_environment(found),
+        lambda place: is_listed(place, found.get("no", "")) or bool(urllib.request.proxy_bypass(place)),
+    )
 
 
 class Connections:
@@ -116,7 +122,3 @@ def _told(proxy: str | None) -> Iterator[None]:
             raise
         text = f"through the proxy {without_credentials(proxy)}: {without_credentials(words(error))}"
         raise aiohttp.ClientConnectionError(text) from error
-
-
-def _is_excepted(host: str) -> bool:
-    return bool(urllib.request.proxy_bypass(host))
