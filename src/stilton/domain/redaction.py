@@ -1,7 +1,7 @@
 """Secrets: a type that never shows itself, and the last net for what slips into a text all the same."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 HIDDEN = "****"
 
@@ -9,7 +9,7 @@ HIDDEN = "****"
 _USERINFO = re.compile(r"://[^/?#\s\"'<>]*@")
 # As in `Authorization: Basic …`, `X-Devpi-Auth=…` and a pair of bytes in the repr of a request's headers.
 _HEADER = re.compile(
-    r"\b((?:proxy-)?authorization|x-devpi-auth)(['\"]?\s*[:=,]\s*b?['\"]?)(?:(?:basic|bearer|token)\s+)?[^\s'\",;)}]+",
+    r"\b((?:proxy-)?authorization|x-devpi-auth)(['\"]?\s*[:=,]\s*(?:b(?=['\"]))?['\"]?)(?:(?:basic|bearer|token)\s+)?[^\s'\",;)}]+",
     re.IGNORECASE,
 )
 _TOKEN = re.compile(r"stilton-login-[\w.~-]+")
@@ -58,6 +58,13 @@ class Secret:
     def __repr__(self) -> str:
         """Nothing of it; `str`, `format` and `%` come here, too."""
         return HIDDEN
+
+
+def without(text: str, secrets: Iterable[str]) -> str:
+    """`text` without these secrets: others may repeat what they were told."""
+    for secret in filter(None, secrets):
+        text = text.replace(secret, HIDDEN)
+    return text
 
 
 def one_line(text: str, most: int) -> str:

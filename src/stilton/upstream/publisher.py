@@ -14,7 +14,7 @@ from stilton.domain.errors import Invalid, UpstreamUnavailable, UpstreamWrong
 from stilton.domain.indexes import without_credentials
 from stilton.domain.names import is_wheel
 from stilton.domain.reach import may_reach
-from stilton.domain.redaction import HIDDEN, Secret, one_line, redacted
+from stilton.domain.redaction import Secret, one_line, redacted, without
 from stilton.upstream.connections import Connections, known_proxies, words
 from stilton.upstream.guard import Guard
 
@@ -139,6 +139,4 @@ def _sentence(body: bytes, reason: str, sent: Sequence[str]) -> str:
     """
     text = body.decode("utf-8", "replace").strip()
     line = reason if not text or text.startswith("<") else text.splitlines()[0]
-    for secret in filter(None, sent):
-        line = line.replace(secret, HIDDEN)
-    return one_line(redacted(line), SENTENCE_CHARS)
+    return one_line(redacted(without(line, sent)), SENTENCE_CHARS)
