@@ -1,5 +1,6 @@
 """Ways to upstream through proxies: the environment's, a mirror's own, and whom they may be used by."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -153,6 +154,26 @@ async def test_a_proxy_that_wants_another_login_is_named(world: World, far: Prox
     assert f"through the proxy {url(far, scheme)}: " in answer.text
     assert "hidden-word" not in answer.text
     assert world.upstream.seen == []
+
+
+async def test_a_proxy_that_repeats_its_login_shows_it_to_nobody(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def repeat(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 502 me:hidden@word " + head.replace(b"\r\n", b" ") + b"\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(repeat, "127.0.0.1", 0) as server:
+        own = f"http://me:hidden%40word@127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        await mirror(world, mirror_url=FAR.replace("http:", "https:"), mirror_proxy=own)
+        answer = await world.client.get(PAGE)
+    status = await world.client.get("/+status")
+
+    assert answer.status == 503
+    assert "502, message='me:****" in answer.text
+    shown = answer.text + status.text + caplog.text
+    assert not [secret for secret in ("hidden@word", "hidden%40word", "bWU6aGlkZGVuQHdvcmQ=") if secret in shown]
 
 
 async def test_a_proxys_login_is_shown_to_nobody_and_kept(world: World, far: Proxy) -> None:

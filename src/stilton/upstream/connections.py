@@ -11,6 +11,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import aiohttp
 import aiohttp_socks
@@ -18,6 +19,7 @@ import aiohttp_socks
 from stilton import __version__
 from stilton.domain.indexes import without_credentials
 from stilton.domain.proxies import Proxies, is_listed, is_socks, of_environment
+from stilton.domain.redaction import without
 from stilton.upstream.guard import Guard
 
 USER_AGENT = f"stilton/{__version__} (py{sys.version_info[0]}.{sys.version_info[1]}; {sys.platform})"
@@ -120,5 +122,14 @@ def _told(proxy: str | None) -> Iterator[None]:
     except (aiohttp.ClientError, TimeoutError, OSError, *_SOCKS_ERRORS) as error:
         if proxy is None:
             raise
-        text = f"through the proxy {without_credentials(proxy)}: {without_credentials(words(error))}"
+        said = without(without_credentials(words(error)), _login(proxy))  # some repeat what they were sent
+        text = f"through the proxy {without_credentials(proxy)}: {said}"
         raise aiohttp.ClientConnectionError(text) from error
+
+
+def _login(proxy: str) -> tuple[str, ...]:
+    """What must not be shown of it: as it is sent, read and written."""
+    parts = urlsplit(proxy)
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    sent = aiohttp.encode_basic_auth(user, password).removeprefix("Basic ")
+    return sent, password, parts.password or ""
