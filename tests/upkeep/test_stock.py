@@ -1,5 +1,6 @@
 """`+cached`: what mirrors keep, file by file."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,35 @@ async def test_uses_are_counted_also_between_two_writings_and_up_to_the_stop(wor
     assert sorted((file["path"], file["uses"]) for file in await cached(world)) == sorted(
         [(ONE.path, 4), (TWO.path, 0)]
     )
+
+
+async def test_uses_are_counted_once_when_the_stop_comes_while_they_are_written(world: World) -> None:
+    await fetch(world, ONE)
+    await fetch(world, ONE)
+    writing = asyncio.ensure_future(world.app.keeper.uses.flush())
+    await asyncio.sleep(0)
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)
+
+    await world.restart()
+
+    assert writing.cancelled()
+    assert [file["uses"] for file in await cached(world)] == [1]
+
+
+async def test_uses_that_the_database_did_not_take_are_written_later(world: World) -> None:
+    await fetch(world, ONE)
+    await fetch(world, ONE)
+    asked = world.app.keeper.uses
+    await world.app.db.write(lambda tx: tx.sql.exec_driver_sql("ALTER TABLE held RENAME COLUMN uses TO away"))
+    with pytest.raises(Exception, match="uses"):
+        await asked.flush()
+    await world.app.db.write(lambda tx: tx.sql.exec_driver_sql("ALTER TABLE held RENAME COLUMN away TO uses"))
+    await fetch(world, ONE)
+
+    await world.app.keeper.uses.flush()
+
+    assert [file["uses"] for file in await cached(world)] == [2]
 
 
 async def test_a_project_or_what_is_unused_can_be_asked_for(world: World) -> None:

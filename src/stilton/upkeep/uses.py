@@ -1,5 +1,6 @@
 """Uses of held files: the last, to the hour, and how many. Noted where files are served, written by housekeeping."""
 
+import asyncio
 from collections.abc import Callable
 from itertools import islice
 
@@ -41,9 +42,22 @@ class Uses:
         at = self._now()
         left = iter(noted.items())
         while batch := dict(islice(left, BATCH)):
-            await self._db.write(upkeep.mark_used, batch, at=at)
+            self._take(batch)
+            try:
+                await self._db.write(upkeep.mark_used, batch, at=at)
+            except asyncio.CancelledError:
+                raise  # the batch is queued, and written all the same
+            except BaseException:
+                self._give_back(batch)
+                raise
             self._written |= batch.keys()
-            for key, count in batch.items():
-                self._counts[key] -= count
-                if not self._counts[key]:
-                    del self._counts[key]
+
+    def _take(self, batch: dict[tuple[str, str], int]) -> None:
+        for key, count in batch.items():
+            self._counts[key] -= count
+            if not self._counts[key]:
+                del self._counts[key]
+
+    def _give_back(self, batch: dict[tuple[str, str], int]) -> None:
+        for key, count in batch.items():
+            self._counts[key] = self._counts.get(key, 0) + count
