@@ -47,7 +47,8 @@ class _Text(string.Template):
     "--nginx-rate",
     type=click.IntRange(1, 100_000),
     metavar="N",
-    help="requests a second that nginx takes from one address, ten times as many at once; above: 429  [no limit]",
+    help="requests a second that nginx takes from one address, ten times as many at once; then they wait, then 429"
+    "  [no limit]",
 )
 @options()
 @version

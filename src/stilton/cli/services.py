@@ -24,12 +24,15 @@ FORM_BYTES = 1 << 20
 """What an upload has beside the file, at most."""
 BURST_S = 10
 """Installers ask for hundreds of pages at once, and then for a while for none."""
+WAIT_S = 10
+"""Less than pip's patience with a server (15 s). uv gives up on its fourth refusal, but it waits."""
 _RATE_ZONE = "limit_req_zone $binary_remote_addr zone=devpi_clients:10m rate={rate}r/s;\n\n"
 _RATE = """
 
-    limit_req zone=devpi_clients burst={burst} nodelay;
+    # {at_once} are answered at once, then {rate} a second: others wait, at most {wait_s} seconds.
+    limit_req zone=devpi_clients burst={burst} delay={at_once};
     limit_req_status 429;
-    # pip and uv come back after that.
+    # pip comes back after that, uv three times.
     error_page 429 @devpi_slower;
     location @devpi_slower {{
         add_header Retry-After 1 always;
@@ -107,9 +110,13 @@ def for_nginx(settings: Config, rate: int | None) -> dict[str, str]:
         "mount_pattern": quoting.nginx(re.escape(mount)),
         "outside": quoting.nginx(settings.outside_url) if settings.outside_url else "$scheme://$http_host",
         "rate_zone": _RATE_ZONE.format(rate=rate) if rate else "",
-        "rate": _RATE.format(burst=rate * BURST_S) if rate else "",
+        "rate": _limit(rate) if rate else "",
         "max_body": str(settings.max_request_body_size + FORM_BYTES),
     }
+
+
+def _limit(rate: int) -> str:
+    return _RATE.format(rate=rate, at_once=rate * BURST_S, burst=rate * (BURST_S + WAIT_S), wait_s=WAIT_S)
 
 
 def plist(settings: Config, words: Sequence[str]) -> bytes:
