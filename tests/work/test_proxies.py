@@ -209,6 +209,36 @@ async def test_nobody_else_has_the_server_talk_to_its_own_network_by_a_proxy(
     assert world.upstream.seen == []
 
 
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        (["mirror_proxy=http://proxy.example"], 400),
+        (["mirror_proxy=http://proxy.example", "mirror_url=http://me:hidden@upstream.invalid/simple/"], 200),
+        ({"mirror_proxy": "http://proxy.example"}, 400),
+        ({"mirror_proxy": "http://proxy.example", "mirror_url": FAR}, 400),
+        ({"mirror_proxy": "http://proxy.example", "mirror_url": f"{FAR}other/"}, 200),
+        (["mirror_proxy=direct"], 200),
+    ],
+    ids=range(6),
+)
+async def test_an_owner_does_not_read_his_mirrors_login_by_a_proxy_of_his_own(
+    world: World, change: object, status: int
+) -> None:
+    await a_user(world.client, "team")
+    await an_index(world.client, "team", "far", type="mirror", mirror_url=FAR)
+    login = ["mirror_url=http://me:hidden@upstream.invalid/simple/"]
+    assert (await world.client.send("PATCH", "/team/far", login, **root(world))).status == 200
+    before = world.everything()
+
+    answer = await world.client.send("PATCH", "/team/far", change, user="team")
+
+    assert answer.status == status
+    if status == 400:
+        assert "say mirror_url with its login" in answer.json["message"]
+        assert world.everything() == before
+        assert (await world.client.send("PATCH", "/team/far", change, **root(world))).status == 200
+
+
 async def test_a_name_that_leads_into_the_own_network_is_not_asked_for_through_the_environments_proxy(
     world: World, far: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:

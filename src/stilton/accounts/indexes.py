@@ -13,6 +13,7 @@ from stilton.domain.indexes import WITH_LOGIN, Index, public_keys, without_crede
 from stilton.domain.keytypes import Exists
 from stilton.domain.names import IndexName, check_account_name
 from stilton.domain.permission import Actor, Policy, Right
+from stilton.domain.proxies import DIRECT
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,12 @@ class IndexAdmin:
                 raise Invalid("The requested modifications resulted in no changes")
             return index
         changed = Index(user, name, keys)
+        if (
+            _shows_login(index, changed)
+            and not _says_login(index, change)
+            and not self._policy.is_admin(actor.name or "")
+        ):
+            raise Invalid("the new proxy would see the login in mirror_url: say mirror_url with its login in it, too")
         accounts.put_index(tx, changed)
         shown = public_keys(index), public_keys(changed)
         audit.note(tx, Event("index.modify", index.full_name, difference(index.keys, keys, shown)))
@@ -123,6 +130,20 @@ class IndexAdmin:
 
 def _upstream(index: Index) -> str:
     return without_credentials(str(index.keys.get("mirror_url", "")))
+
+
+def _shows_login(before: Index, after: Index) -> bool:
+    """Whether another proxy will read the login of the same upstream, which http:// hides from none."""
+    url = str(before.keys.get("mirror_url", ""))
+    own = after.keys.get("mirror_proxy", DIRECT)
+    is_other = own not in (DIRECT, before.keys.get("mirror_proxy"))
+    return is_other and after.keys["mirror_url"] == url != without_credentials(url) and url.lower().startswith("http:")
+
+
+def _says_login(index: Index, change: Mapping[str, Any] | Sequence[object]) -> bool:
+    """Whether who asks for the change knows the login: he sent it himself."""
+    url = index.keys["mirror_url"]
+    return change.get("mirror_url") == url if isinstance(change, Mapping) else f"mirror_url={url}" in change
 
 
 def _with_secret(index: Index, change: Mapping[str, Any]) -> Mapping[str, Any]:
