@@ -10,6 +10,8 @@ from aiohttp import web
 from bench.ports import free_port
 from tests.support.builders import a_wheel
 from tests.support.client import Client
+from tests.support.publish import a_user, an_index
+from tests.support.team import LOOPBACK
 from tests.support.upstream import FakeUpstream
 from tests.support.world import Clock, World, a_world, an_app, make_serverdir
 
@@ -65,6 +67,22 @@ async def test_netrc_gives_credentials_to_its_host(tmp_path: Path, monkeypatch: 
         answer = await world.client.get(PAGE)
 
     assert answer.status == 200
+
+
+async def test_netrc_is_not_for_mirrors_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login me password s3cret\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    async with a_world(tmp_path, internal_networks=LOOPBACK) as world:
+        world.upstream.add("pkg", a_wheel())
+        await a_user(world.client, "team")
+        await an_index(world.client, "team", "near", type="mirror", mirror_url=world.upstream.url)
+
+        answer = await world.client.get("/team/near/+simple/pkg/")
+
+        assert answer.status == 200
+        assert [headers for _, _, headers in world.upstream.seen if "Authorization" in headers] == []
 
 
 async def test_without_credentials_a_closed_upstream_is_said_to_refuse(world: World) -> None:

@@ -42,7 +42,8 @@ class Network:
             else None
         )
         self._connect_timeout_s = connect_timeout_s
-        self._netrc = _netrc()
+        # It is of who runs this server: others could have its logins sent by a proxy of their own, or use them.
+        self._netrc = _netrc() if "*" in mirror.networks else None
         proxies = known_proxies(mirror.proxy)
         self._connections = Connections(Guard(mirror.url, mirror.networks, proxies), proxies)
 
