@@ -145,6 +145,23 @@ def test_on_a_full_disk_every_change_is_507_and_whoever_runs_it_is_told_once(tmp
     assert "Traceback" not in server.log()
 
 
+def test_a_full_disk_is_low_also_where_mirrors_may_fill_it(tmp_path: Path) -> None:
+    folder = tmp_path / "server"
+    folder.mkdir()
+    command = mounts.a_command(tmp_path / "on-a-small-disk", folder, mounts.small_disk("6m"), "devpi-server")
+    with a_server(folder, "--init", "--no-root-pypi", "--min-free-disk", "0", command=command) as server:
+        filler = Path(f"/proc/{server.process.pid}/root{folder}/filler")
+        states = [json.loads(server.get("/+health")[2])["disk"]]
+        fill(filler)
+        states.append(json.loads(server.get("/+health")[2])["disk"])
+        warnings = json.loads(server.get("/+status")[2])["result"]["warnings"]
+        filler.unlink()
+        states.append(json.loads(server.get("/+health")[2])["disk"])
+
+    assert states == ["ok", "low disk", "ok"]
+    assert any(text.startswith("The disk is full: ") for text in warnings)
+
+
 def test_a_disk_that_refuses_to_write_is_507_in_words_for_every_change(tmp_path: Path) -> None:
     folder = tmp_path / "server"
     make_serverdir(folder, "http://127.0.0.1:9/simple/")

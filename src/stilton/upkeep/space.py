@@ -62,8 +62,8 @@ class Space:
 
     @property
     def is_low(self) -> bool:
-        """Whether mirrors keep nothing new."""
-        return not self.has_room()
+        """Whether mirrors keep nothing new; a disk without a free byte is low also where they may fill it."""
+        return not self.has_room() or self.room().free == 0
 
     def warning(self) -> str | None:
         """What an operator should know; None when there is room."""
@@ -72,6 +72,8 @@ class Space:
         room = self.room()
         if room.read_only:
             return "The disk is read-only: mirrors keep nothing new, changes are refused. The system's log says why."
+        if room.free == 0:
+            return "The disk is full: changes are refused, what mirrors do not hold is passed on. Make room."
         free_mb = room.free // 1_000_000
         return (
             f"Low disk: {free_mb} MB are free, fewer than --min-free-disk. Mirrors keep nothing new, "
