@@ -139,7 +139,7 @@ class Guard(AbstractResolver):
 def _host(url: str) -> str:
     """As the HTTP client reads it, which takes wide digits for an address too. It sends nothing to what is no URL."""
     try:
-        return URL(url).host or ""
+        return URL(url).raw_host or ""
     except ValueError:
         return ""
 
