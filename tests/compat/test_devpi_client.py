@@ -906,6 +906,10 @@ def test_a_server_that_answers_only_who_logs_in_is_used_like_any_other(yard: Yar
             $ devpi list dep
             …answers only those who log in…
             [1]
+            $ {OURS} status
+            SERVER/ is healthy
+            It tells you nothing more; whoever is logged in may learn more: devpi login USER
+            you are not logged in
             $ devpi login root --password '{ROOT}'
             logged in 'root'…
             $ devpi user -c ann password=hidden email=a@b.example

@@ -209,6 +209,9 @@ def _shown(config: Config | None) -> dict[str, Any]:
 def _show_server(out: Terminal, root: str, told: Config, *, healthy: bool) -> None:
     known = facts(told)
     out.info(f"{root} is {'healthy' if healthy else 'NOT healthy: its log says why'}")
+    if not told:
+        out.line("  It tells you nothing more; whoever is logged in may learn more: devpi login USER")
+        return
     out.line(f"  version:     {known['version'] or NOT_TOLD}")
     out.line(f"  role:        {known['role'] or NOT_TOLD}")
     if known["primary_url"]:
