@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FORMAT = "stilton-1"
-_NOT_DATA = {".lock", "lost+found"}
+_NOT_DATA = {".lock", ".nodeinfo.begun.tmp", "lost+found"}
 
 
 class ServerDir:
@@ -160,16 +160,13 @@ class ServerDir:
 
     def check_begin(self, task: str) -> None:
         """Whether `begin` could, now. Nothing is made. Raises SetupError."""
-        if self.has_data():
-            raise SetupError(
-                f"The path '{self.path}' already contains devpi-server data: "
-                "name another --serverdir, or move that one away."
-            )
+        self._check_no_data()
         try:
             free = self._is_free_for(task)
         except OSError as error:
             raise self._refused("read", error) from error
         if not free:
+            self._check_no_data()  # another process may have ended this very moment
             raise SetupError(
                 f"The folder {self.path} is not empty, and what is in it is not an interrupted {task}: "
                 "name another --serverdir."
@@ -181,6 +178,14 @@ class ServerDir:
             raise SetupError(f"The folder {self.path} cannot be written: {above} is no folder.")
         if not _may(above, os.W_OK | os.X_OK):
             raise SetupError(f"The folder {self.path} cannot be written: {above} takes no files of this user.")
+
+    def _check_no_data(self) -> None:
+        """Raises SetupError."""
+        if self.has_data():
+            raise SetupError(
+                f"The path '{self.path}' already contains devpi-server data: "
+                "name another --serverdir, or move that one away."
+            )
 
     def begin(self, task: str, uuid: str) -> None:
         """Lock a new or empty folder to fill it; or one where the same `task` was interrupted. Raises SetupError.
@@ -199,10 +204,13 @@ class ServerDir:
         _write(self._version, FORMAT + "\n")
 
     def _is_free_for(self, task: str) -> bool:
+        names = {path.name for path in self.path.iterdir()} if self.path.exists() else set()
+        if self._begun.name not in names:
+            return names <= _NOT_DATA
         try:
             return bool(json.loads(self._begun.read_text())["task"] == task)
         except (OSError, ValueError, KeyError):
-            return not self.path.exists() or {path.name for path in self.path.iterdir()} <= _NOT_DATA
+            return False
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
